@@ -1,0 +1,1 @@
+"""The program kinmo: one file for each group of commands; nobody imports it."""

@@ -1,0 +1,1 @@
+"""Motions to reviewed fine-grained text, as Parquet."""

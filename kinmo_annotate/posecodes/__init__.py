@@ -1,0 +1,1 @@
+"""Measure, select and aggregate, word: one pose caption per distinct signature."""

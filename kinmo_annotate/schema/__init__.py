@@ -1,0 +1,1 @@
+"""The ground floor: skeleton, features, records, shards. Imports nothing of ours above it."""

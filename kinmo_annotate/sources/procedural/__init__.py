@@ -1,0 +1,1 @@
+"""Demo motions with known truth."""

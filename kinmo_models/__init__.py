@@ -1,0 +1,1 @@
+"""From Parquet to models; torch lives only here."""
