@@ -1,1 +1,80 @@
-"""Where motions come from."""
+"""Where motions come from: HumanML3D folders, BVH, AMASS, plain arrays, and the procedural demo motions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from kinmo_annotate.schema.records import MotionError
+from kinmo_annotate.sources.base import Entry, MotionSource
+
+KINDS = ("humanml3d", "bvh", "amass", "arrays")
+
+__all__ = ["KINDS", "Entry", "MotionSource", "detect_kind", "open_source"]
+
+
+def open_source(path: Path, *, mapping: Path | None = None, kind: str | None = None) -> MotionSource:
+    """Open a file or folder of motions.
+
+    Args:
+        path: a HumanML3D folder, or a folder (searched to any depth) or file of .bvh, AMASS .npz, .npy or
+        .npz. mapping: for BVH, a YAML file that maps its joint names to the SMPL joints. kind: one of
+        `KINDS`; None tells it from the files.
+
+    Raises:
+        MotionError: there is nothing there, or nothing of a known kind.
+    """
+    kind = kind or detect_kind(path)
+    if kind not in KINDS:
+        raise MotionError(
+            str(path), f"there is no source kind {kind!r}", f"Choose one of: {', '.join(KINDS)}."
+        )
+    if not path.exists():
+        raise MotionError(str(path), "does not exist", "Check the path.")
+    if mapping is not None and kind != "bvh":
+        raise MotionError(str(mapping), f"a mapping is only used for BVH, not for {kind}", "Leave it out.")
+    return _open(path, kind, mapping)
+
+
+def _open(path: Path, kind: str, mapping: Path | None) -> MotionSource:
+    if kind == "humanml3d":
+        from kinmo_annotate.sources.humanml3d import HumanML3DSource
+
+        return HumanML3DSource(path)
+    if kind == "bvh":
+        from kinmo_annotate.sources.bvh import BvhSource
+
+        return BvhSource(path, mapping)
+    if kind == "amass":
+        from kinmo_annotate.sources.amass import AmassSource
+
+        return AmassSource(path)
+    from kinmo_annotate.sources.arrays import ArraySource
+
+    return ArraySource(path)
+
+
+def detect_kind(path: Path) -> str:
+    """Tell what kind of source a path is from the names of its files, and for .npz from the arrays in one.
+
+    Raises:
+        MotionError: nothing there, nothing known, or files of several kinds.
+    """
+    from kinmo_annotate.sources.files import list_files, npz_names
+    from kinmo_annotate.sources.humanml3d import is_humanml3d
+
+    if not path.exists():
+        raise MotionError(str(path), "does not exist", "Check the path.")
+    if is_humanml3d(path):
+        return "humanml3d"
+    files = list_files(path, (".bvh", ".npz", ".npy"))
+    kinds = {"bvh" if file.suffix.lower() == ".bvh" else "arrays" for file in files}
+    if kinds == {"arrays"} and any({"poses", "pose_body"} & npz_names(file) for file in files[:20]):
+        return "amass"
+    if len(kinds) == 1:
+        return kinds.pop()
+    if kinds:
+        raise MotionError(
+            str(path), "holds both .bvh and array files", "Say which to read: --kind bvh or arrays."
+        )
+    remedy = "Give a HumanML3D folder, or a folder or file of .bvh, .npy or .npz motions."
+    raise MotionError(str(path), "holds no motion files", remedy)
