@@ -1,0 +1,168 @@
+"""Where the feet were: steps, jumps and hops, from the feet's own paths."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import maximum_filter1d
+
+from kinmo_annotate.schema.skeleton import GROUND, UP
+from kinmo_annotate.signals import Signals
+
+Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+_STEP_M = 0.12  # a foot that lands closer than this to where it stood did not step
+_MARCH_M = 0.09  # a foot that goes up this far and lands in place may march
+_SLOWEST_MS = 0.35  # feet of motion capture slide slower than this
+_AIRBORNE_M = 0.045
+_TOGETHER_S = 0.16  # feet that leave the ground further apart in time than this run, and do not jump
+_JUMP_RISE_M = 0.06
+
+
+@dataclass(frozen=True, slots=True)
+class Excursion:
+    """A foot that moves from frame `start` to `end`: how far it landed and how high it went, metres."""
+
+    start: int
+    end: int
+    distance: float
+    lift: float
+
+    @property
+    def is_step(self) -> bool:
+        """Whether the foot landed elsewhere."""
+        return self.distance >= _STEP_M
+
+
+@dataclass(frozen=True, slots=True)
+class Flight:
+    """A time off the ground, frames `start` to `end`, during which the pelvis rose by `rise` metres."""
+
+    start: int
+    end: int
+    rise: float
+
+
+@dataclass(frozen=True)
+class Footwork:
+    """What both feet did.
+
+    Attributes:
+        steps: side -> excursions that are steps (marching in place included).
+        jumps: both feet off the ground together.
+        hops: side -> flights of that foot while the other stays up.
+    """
+
+    steps: dict[str, list[Excursion]]
+    jumps: list[Flight]
+    hops: dict[str, list[Flight]]
+
+    def bouts(self, frames: int, gap: int) -> Mask:
+        """Mark the frames (T,) from a step to the next where less than `gap` frames lie between."""
+        busy = np.zeros(frames, dtype=bool)
+        spans = sorted((s.start, s.end) for side in self.steps.values() for s in side)
+        reach = -gap - 1
+        for start, end in spans:
+            busy[(reach if 0 <= start - reach <= gap else start) : end + 1] = True
+            reach = max(reach, end)
+        return busy
+
+
+def footwork(signals: Signals) -> Footwork:
+    """Find steps, jumps and hops.
+
+    Args:
+        signals: measured signals of one motion.
+    """
+    up = {side: foot[:, UP] - np.percentile(foot[:, UP], 5) for side, foot in signals.feet.items()}
+    jumps = _jumps(signals, up)
+    hops = {side: _hops(signals, up, side) for side in up}
+    flights = jumps + hops["left"] + hops["right"]
+    moves = {side: _excursions(signals, side, up[side], flights) for side in up}
+    return Footwork(_with_marching(moves, signals.fps), jumps, hops)
+
+
+def _runs(mask: Mask) -> list[tuple[int, int]]:
+    """Frames (first, last) of each run of True."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8)))
+    return [(int(a), int(b) - 1) for a, b in edges.reshape(-1, 2)]
+
+
+def _excursions(signals: Signals, side: str, up: Array, flights: list[Flight]) -> list[Excursion]:
+    foot = signals.feet[side]
+    ground = foot[:, GROUND]
+    speed = np.linalg.norm(np.gradient(ground, axis=0), axis=-1) * signals.fps
+    window = 2 * int(0.5 * signals.fps) + 1
+    moving = speed > np.maximum(_SLOWEST_MS, 0.3 * maximum_filter1d(speed, window))
+    lifted = up > 0.08
+    spans = _bridged(_runs(moving | (lifted & (up > 0.5 * maximum_filter1d(up, window)))), lifted, moving)
+    found = []
+    for a, b in spans:
+        in_flight = sum(max(0, min(b, f.end) - max(a, f.start)) for f in flights)
+        if in_flight >= 0.4 * max(b - a, 1):
+            continue
+        reach = float(np.linalg.norm(ground[b] - ground[a]))
+        found.append(Excursion(a, b, reach, float(up[a : b + 1].max())))
+    return found
+
+
+def _bridged(spans: list[tuple[int, int]], lifted: Mask, moving: Mask) -> list[tuple[int, int]]:
+    """Join spans between which the foot hung in the air: a kick goes out and comes back in one excursion."""
+    joined: list[tuple[int, int]] = []
+    for a, b in spans:
+        if joined and lifted[joined[-1][1] : a + 1].all():
+            joined[-1] = (joined[-1][0], b)
+        else:
+            joined.append((a, b))
+    return joined
+
+
+def _with_marching(moves: dict[str, list[Excursion]], fps: float) -> dict[str, list[Excursion]]:
+    """Keep the steps, and lifts in place where the feet take turns at least four times in all."""
+    lifts = sorted(
+        (m.start, side, m) for side, ms in moves.items() for m in ms if m.is_step or m.lift >= _MARCH_M
+    )
+    turns = [
+        a for a, b in zip(lifts, lifts[1:], strict=False) if a[1] != b[1] and b[0] - a[2].end < 0.5 * fps
+    ]
+    marching = len(turns) >= 3
+    return {
+        side: [m for m in ms if m.is_step or (marching and m.lift >= _MARCH_M)] for side, ms in moves.items()
+    }
+
+
+def _airborne(up: Array) -> list[tuple[int, int]]:
+    return [(a, b) for a, b in _runs(up > _AIRBORNE_M) if b > a]
+
+
+def _rise(signals: Signals, a: int, b: int) -> float:
+    """How far the pelvis rises from just before take-off to its top, metres."""
+    height = signals.values["torso", "height"]
+    before = max(0, a - int(0.1 * signals.fps))
+    return float(height[a : b + 1].max() - height[before : a + 1].min())
+
+
+def _jumps(signals: Signals, up: dict[str, Array]) -> list[Flight]:
+    apart = _TOGETHER_S * signals.fps
+    found = []
+    for a, b in _airborne(up["left"]):
+        for c, d in _airborne(up["right"]):
+            together = abs(a - c) <= apart and abs(b - d) <= 2 * apart and min(b, d) > max(a, c)
+            rise = _rise(signals, min(a, c), max(b, d)) if together else 0.0
+            if rise >= _JUMP_RISE_M:
+                found.append(Flight(min(a, c), max(b, d), rise))
+    return found
+
+
+def _hops(signals: Signals, up: dict[str, Array], side: str) -> list[Flight]:
+    other = up["right" if side == "left" else "left"] > _AIRBORNE_M
+    margin = int(0.3 * signals.fps)
+    found = []
+    for a, b in _airborne(up[side]):
+        whole = other[max(0, a - margin) : b + margin + 1]
+        if a > 0 and b < len(other) - 1 and whole.all() and _rise(signals, a, b) >= _JUMP_RISE_M / 2:
+            found.append(Flight(a, b, _rise(signals, a, b)))
+    return found

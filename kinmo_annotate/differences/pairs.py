@@ -1,0 +1,150 @@
+"""What two groups did relative to each other: nearer, apart, above, in front, crossing, together, in turn."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinmo_annotate.differences.swings import cycles, overlap, swings
+from kinmo_annotate.schema.records import Event
+from kinmo_annotate.schema.skeleton import PAIRS, pair_name
+from kinmo_annotate.schema.vocabulary import action_of
+from kinmo_annotate.signals import Signals
+
+Array = NDArray[np.float64]
+
+_CYCLIC: Final = frozenset({"step", "swing", "wave", "circle"})
+_LIMBS: Final = ("arm", "leg")
+_LONGEST_HALF_S: Final = 0.8
+
+
+def pair_events(signals: Signals, groups: dict[str, list[Event]]) -> list[Event]:
+    """Find what each of the 15 pairs did.
+
+    Args:
+        signals: measured signals.
+        groups: what each group did on its own; together and alternate are read from it.
+    """
+    events: list[Event] = []
+    for a, b in PAIRS:
+        field = pair_name(a, b)
+        events += _distance(signals, field)
+        events += _relations(signals, field)
+        if (field, "angle") in signals.values:
+            events += _angle(signals, field)
+        if a.endswith(_LIMBS) and b.endswith(_LIMBS):
+            events += _rhythm(signals, field, groups[a], groups[b])
+    return events
+
+
+def _seconds(
+    signals: Signals, field: str, action: str, a: int, b: int, amount: float, count: int = 1
+) -> Event:
+    return Event(field, action, a / signals.fps, b / signals.fps, count, amount)
+
+
+def _two_way(signals: Signals, field: str, channel: str, names: tuple[str, str]) -> list[Event]:
+    """Swings of a signal named by direction; regular to and fro becomes one counted event of each direction."""
+    x = signals.values[field, channel]
+    notable = action_of(field, names[0]).notable
+    repeats = cycles(x, notable, _LONGEST_HALF_S * signals.fps)
+    events = [
+        _seconds(signals, field, name, c.start, c.end, c.amplitude, c.count)
+        for c in repeats
+        for name in names
+    ]
+    for s in swings(x, notable):
+        if all(overlap((s.start, s.end), (c.start, c.end)) < 0.6 * s.frames for c in repeats):
+            name = names[0] if s.delta > 0 else names[1]
+            events.append(_seconds(signals, field, name, s.start, s.end, abs(s.delta)))
+    return events
+
+
+def _distance(signals: Signals, field: str) -> list[Event]:
+    return _two_way(signals, field, "distance", ("part", "approach"))
+
+
+def _angle(signals: Signals, field: str) -> list[Event]:
+    return _two_way(signals, field, "angle", ("open", "close"))
+
+
+def _relations(signals: Signals, field: str) -> list[Event]:
+    """Changes of order along the body's axes: b minus a changes its sign by more than the margin on both sides."""
+    a, b = field.split("__")
+    events = _flips(signals, field, "up", ("below", "above"))
+    events += _flips(signals, field, "forward", ("behind", "in_front"))
+    if {a.split("_")[0], b.split("_")[0]} == {"left", "right"}:
+        events += _flips(signals, field, "left", ("cross", "cross"))
+    return events
+
+
+def _flips(signals: Signals, field: str, channel: str, names: tuple[str, str]) -> list[Event]:
+    """Name the changes of sign of b - a: `names` are a's new place when the signal has become positive, negative."""
+    x = signals.values[field, channel]
+    margin = action_of(field, names[0]).notable
+    sign = np.where(x > margin, 1, np.where(x < -margin, -1, 0))
+    settled = np.flatnonzero(sign)
+    events = []
+    for i, j in zip(settled, settled[1:], strict=False):
+        if sign[i] != sign[j]:
+            events.append(
+                _seconds(signals, field, names[0] if sign[j] > 0 else names[1], int(i), int(j), abs(x[j]))
+            )
+    return _merged(events)
+
+
+def _merged(events: list[Event]) -> list[Event]:
+    """Order that flips to and fro with every step or wave is told once for each direction, with its count."""
+    if len(events) < 4:
+        return events
+    merged = []
+    for name in dict.fromkeys(e.action for e in events):
+        same = [e for e in events if e.action == name]
+        amount = max(e.amount for e in same)
+        merged.append(Event(same[0].field, name, events[0].start_s, events[-1].end_s, len(same), amount))
+    return merged
+
+
+def _rhythm(signals: Signals, field: str, first: list[Event], second: list[Event]) -> list[Event]:
+    """Limbs that move at the same time: in phase (together) or in opposition (alternate)."""
+    events = []
+    for a in first:
+        for b in second:
+            span = max(a.start_s, b.start_s), min(a.end_s, b.end_s)
+            shared = span[1] - span[0]
+            if shared < 0.6 * max(a.end_s - a.start_s, b.end_s - b.start_s) or shared <= 0:
+                continue
+            if a.action in _CYCLIC and b.action in _CYCLIC and min(a.count, b.count) >= 2:
+                name = _phase(signals, field, span)
+                if name:
+                    events.append(Event(field, name, *span, min(a.count, b.count), min(a.count, b.count)))
+            elif a.action == b.action and (a.action not in _CYCLIC):
+                events.append(Event(field, "together", *span, min(a.count, b.count), 1.0))
+    return _one_of_each(events)
+
+
+def _phase(signals: Signals, field: str, span: tuple[float, float]) -> str | None:
+    """Compare the two limbs' swings fore and aft (or, if that is still, up and down) by correlation."""
+    a, b = field.split("__")
+    frames = slice(round(span[0] * signals.fps), round(span[1] * signals.fps) + 1)
+    best = 0.0
+    for channel in ("forward", "up", "out"):
+        x, y = signals.values[a, channel][frames], signals.values[b, channel][frames]
+        if min(np.ptp(x), np.ptp(y)) < 0.08 or len(x) < 4:
+            continue
+        r = float(np.corrcoef(x, y)[0, 1])
+        best = r if abs(r) > abs(best) else best
+    if abs(best) < 0.5:
+        return None
+    return "together" if best > 0 else "alternate"
+
+
+def _one_of_each(events: list[Event]) -> list[Event]:
+    """Keep one event for overlapping ones of the same name: arms that rise and bend together do one thing."""
+    kept: list[Event] = []
+    for e in sorted(events, key=lambda e: (-(e.end_s - e.start_s), e.start_s)):
+        if not any(k.action == e.action and k.start_s < e.end_s and e.start_s < k.end_s for k in kept):
+            kept.append(e)
+    return kept

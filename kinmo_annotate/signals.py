@@ -1,0 +1,193 @@
+"""What is measured of a motion over time: one number a frame for each thing that a group or pair can do.
+
+Everything is taken in the body frame (origin at the pelvis, y up, z where the body faces, x to its own left; yaw
+removed, pitch and roll kept), so that a word such as "forward" means forward to the person. The quantities follow
+KinMo Eq. 1 and 3: group positions and their differences, angles at the joints that connect two groups.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter1d
+
+from kinmo_annotate.kinematics import heading
+from kinmo_annotate.schema.skeleton import FORWARD, GROUP_NAMES, GROUPS, JOINT, LATERAL, PAIRS, UP, pair_name
+
+Array = NDArray[np.float64]
+
+# Motion capture trembles by millimetres; 0.075 s of smoothing hides that and keeps a wave of the hand.
+_SMOOTH_S = 0.075
+# Heading for travel: the pelvis yaws with each step, the direction of walking does not.
+_HEADING_SMOOTH_S = 0.25
+
+
+@dataclass(frozen=True)
+class Signals:
+    """Measured quantities of one motion.
+
+    Attributes:
+        fps: frames per second.
+        values: (field, channel) -> (T,). Metres, or degrees for angles. Channels by kind of field:
+            torso: pitch, roll, twist, heading, forward, left, height;
+            neck: pitch, roll (relative to the trunk);
+            arm: up, forward, out (wrist relative to shoulder), flexion (elbow), over_elbow (wrist above elbow), and
+            trunk_up, trunk_forward, trunk_out (the same as the first three, along the trunk's own axes);
+            leg: up, forward, out (ankle relative to hip), flexion (knee), height (ankle above the floor);
+            pair: distance, left, up, forward (b minus a) and, for the five connected pairs, angle.
+        feet: side -> (T, 3) position of the middle of the foot, metres, world frame.
+    """
+
+    fps: float
+    values: dict[tuple[str, str], Array]
+    feet: dict[str, Array]
+
+    @property
+    def num_frames(self) -> int:
+        """Number of frames."""
+        return len(self.values["torso", "pitch"])
+
+
+def measure(joints: NDArray[np.floating], fps: float) -> Signals:
+    """Measure every signal of a motion.
+
+    Args:
+        joints: (T, 22, 3) positions, metres, y up.
+        fps: frames per second.
+
+    Returns:
+        The signals, each (T,).
+    """
+    smooth = _smoothed(np.asarray(joints, dtype=np.float64), fps * _SMOOTH_S)
+    yaw = heading(smooth)
+    body = _turn(smooth - smooth[:, :1], -yaw[:, None])
+    values: dict[tuple[str, str], Array] = {}
+    values.update({("torso", k): v for k, v in _torso(smooth, body, yaw, fps).items()})
+    values.update({("neck", k): v for k, v in _neck(body).items()})
+    for side, sign in (("left", 1.0), ("right", -1.0)):
+        values.update({(f"{side}_arm", k): v for k, v in _arm(body, side, sign).items()})
+        values.update({(f"{side}_leg", k): v for k, v in _leg(smooth, body, side, sign).items()})
+    values.update(_pairs(body))
+    feet = {
+        s: (smooth[:, JOINT[f"{s}_ankle"]] + smooth[:, JOINT[f"{s}_foot"]]) / 2 for s in ("left", "right")
+    }
+    return Signals(fps, values, feet)
+
+
+def _smoothed(x: Array, sigma: float) -> Array:
+    return gaussian_filter1d(x, sigma, axis=0, mode="nearest")
+
+
+def _turn(vectors: Array, yaw: Array) -> Array:
+    """Rotate (..., 3) about the vertical by `yaw` radians; positive turns +z towards +x (to the left)."""
+    cos, sin = np.cos(yaw), np.sin(yaw)
+    x, z = vectors[..., LATERAL], vectors[..., FORWARD]
+    return np.stack([cos * x + sin * z, vectors[..., UP], cos * z - sin * x], axis=-1)
+
+
+def _pitch_roll(vectors: Array) -> tuple[Array, Array]:
+    """Pitch (forward positive) and roll (to the left positive) of (T, 3) directions off the vertical, degrees."""
+    length = np.maximum(np.linalg.norm(vectors, axis=-1), 1e-9)
+    pitch = np.degrees(np.unwrap(np.arctan2(vectors[:, FORWARD], vectors[:, UP])))
+    return pitch, np.degrees(np.arcsin(np.clip(vectors[:, LATERAL] / length, -1, 1)))
+
+
+def _angle(a: Array, b: Array) -> Array:
+    """Angle between (T, 3) vectors, degrees; 0 where one of them has no length."""
+    norms = np.maximum(np.linalg.norm(a, axis=-1) * np.linalg.norm(b, axis=-1), 1e-12)
+    return np.degrees(np.arccos(np.clip((a * b).sum(-1) / norms, -1, 1)))
+
+
+def _yaw_of(across: Array) -> Array:
+    """Yaw in radians of a line that points to the body's left, (T, 3) -> (T,)."""
+    return np.arctan2(-across[:, FORWARD], across[:, LATERAL])
+
+
+def _trunk(body: Array) -> Array:
+    return body[:, JOINT["neck"]] - body[:, JOINT["pelvis"]]
+
+
+def _torso(joints: Array, body: Array, yaw: Array, fps: float) -> dict[str, Array]:
+    pitch, roll = _pitch_roll(_trunk(body))
+    shoulders = _yaw_of(body[:, JOINT["left_shoulder"]] - body[:, JOINT["right_shoulder"]])
+    hips = _yaw_of(body[:, JOINT["left_hip"]] - body[:, JOINT["right_hip"]])
+    twist = np.degrees(np.angle(np.exp(1j * (shoulders - hips))))
+    pelvis = joints[:, JOINT["pelvis"]]
+    slow_yaw = _smoothed(yaw, fps * _HEADING_SMOOTH_S)
+    step = _turn(np.diff(pelvis, axis=0), -slow_yaw[:-1])
+    travel = np.concatenate([np.zeros((1, 3)), np.cumsum(step, axis=0)])
+    return {
+        "pitch": pitch,
+        "roll": roll,
+        "twist": twist,
+        "heading": np.degrees(slow_yaw),
+        "forward": travel[:, FORWARD],
+        "left": travel[:, LATERAL],
+        "height": pelvis[:, UP],
+    }
+
+
+def _neck(body: Array) -> dict[str, Array]:
+    pitch, roll = _pitch_roll(body[:, JOINT["head"]] - body[:, JOINT["neck"]])
+    trunk_pitch, trunk_roll = _pitch_roll(_trunk(body))
+    return {"pitch": pitch - trunk_pitch, "roll": roll - trunk_roll}
+
+
+def _limb(body: Array, root: str, middle: str, end: str, sign: float) -> dict[str, Array]:
+    a, b, c = (body[:, JOINT[name]] for name in (root, middle, end))
+    relative = c - a
+    return {
+        "up": relative[:, UP],
+        "forward": relative[:, FORWARD],
+        "out": sign * relative[:, LATERAL],
+        "flexion": 180 - _angle(a - b, c - b),
+    }
+
+
+def _arm(body: Array, side: str, sign: float) -> dict[str, Array]:
+    arm = _limb(body, f"{side}_shoulder", f"{side}_elbow", f"{side}_wrist", sign)
+    wrist = body[:, JOINT[f"{side}_wrist"]]
+    arm["over_elbow"] = wrist[:, UP] - body[:, JOINT[f"{side}_elbow"], UP]
+    left, up, forward = _trunk_axes(body)
+    relative = wrist - body[:, JOINT[f"{side}_shoulder"]]
+    arm["trunk_up"] = (relative * up).sum(-1)
+    arm["trunk_forward"] = (relative * forward).sum(-1)
+    arm["trunk_out"] = sign * (relative * left).sum(-1)
+    return arm
+
+
+def _trunk_axes(body: Array) -> tuple[Array, Array, Array]:
+    """Unit axes (T, 3) of the trunk: to its left, up along the spine, forward out of the chest."""
+    up = _unit(_trunk(body))
+    across = body[:, JOINT["left_shoulder"]] - body[:, JOINT["right_shoulder"]]
+    left = _unit(across - (across * up).sum(-1, keepdims=True) * up)
+    return left, up, np.cross(left, up)
+
+
+def _unit(vectors: Array) -> Array:
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-9)
+
+
+def _leg(joints: Array, body: Array, side: str, sign: float) -> dict[str, Array]:
+    leg = _limb(body, f"{side}_hip", f"{side}_knee", f"{side}_ankle", sign)
+    leg["height"] = joints[:, JOINT[f"{side}_ankle"], UP]
+    return leg
+
+
+def _pairs(body: Array) -> dict[tuple[str, str], Array]:
+    centres = {name: body[:, list(GROUPS[name])].mean(axis=1) for name in GROUP_NAMES}
+    values: dict[tuple[str, str], Array] = {}
+    for a, b in PAIRS:
+        field, delta = pair_name(a, b), centres[b] - centres[a]
+        values[field, "distance"] = np.linalg.norm(delta, axis=-1)
+        values[field, "left"], values[field, "up"], values[field, "forward"] = delta.T
+    trunk = _trunk(body)
+    for side in ("left", "right"):
+        arm = body[:, JOINT[f"{side}_elbow"]] - body[:, JOINT[f"{side}_shoulder"]]
+        thigh = body[:, JOINT[f"{side}_knee"]] - body[:, JOINT[f"{side}_hip"]]
+        values[f"torso__{side}_arm", "angle"] = _angle(arm, -trunk)
+        values[f"torso__{side}_leg", "angle"] = _angle(thigh, trunk)
+    values["torso__neck", "angle"] = _angle(body[:, JOINT["head"]] - body[:, JOINT["neck"]], -trunk)
+    return values
