@@ -7,7 +7,7 @@ not say which split its rows belong to: the name of the shard does.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -82,6 +82,10 @@ FAILURE_SCHEMA: Final[pa.Schema] = pa.schema(
 
 # Every column but the two that carry motion: what texts, statistics and look-ups need.
 TEXT_COLUMNS: Final = tuple(name for name in SCHEMA.names if name not in ("joints", "features"))
+_TEXT_SCHEMA: Final[pa.Schema] = pa.schema([SCHEMA.field(name) for name in TEXT_COLUMNS])
+
+Record: TypeAlias = dict[str, Any]
+Frames: TypeAlias = NDArray[np.float32]
 
 
 def rows_to_table(rows: Sequence[Row]) -> pa.Table:
@@ -91,23 +95,39 @@ def rows_to_table(rows: Sequence[Row]) -> pa.Table:
         KeyError: a row lacks one of the 21 fields.
     """
     motions = [row.motion for row in rows]
-    columns = {
-        "motion_id": [motion.motion_id for motion in motions],
-        "source": [_fields(motion.source) for motion in motions],
-        "fps": np.array([motion.fps for motion in motions], dtype=np.float32),
-        "num_frames": np.array([len(motion.joints) for motion in motions], dtype=np.int32),
-        "joints": frames_to_arrow([motion.joints for motion in motions], JOINTS_WIDTH),
-        "features": frames_to_arrow([motion.features for motion in motions], FEATURES_WIDTH),
-        "captions": [[_fields(caption) for caption in motion.captions] for motion in motions],
-        "groups": [{name: row.descriptions[name] for name in GROUP_NAMES} for row in rows],
-        "interactions": [{name: row.descriptions[name] for name in PAIR_NAMES} for row in rows],
-        "keyframes": [[_fields(keyframe) for keyframe in row.keyframes] for row in rows],
-        "checks": [[_fields(check) for check in row.checks] for row in rows],
-        "provenance": [_fields(row.provenance) for row in rows],
-        "review": [{"status": row.review.status, "errors": list(row.review.errors)} for row in rows],
+    return records_to_table(
+        [_record(row) for row in rows],
+        [motion.joints for motion in motions],
+        [motion.features for motion in motions],
+    )
+
+
+def records_to_table(
+    records: Sequence[Record], joints: Sequence[Frames | None], features: Sequence[Frames | None]
+) -> pa.Table:
+    """Build a table of `SCHEMA` from its text columns, one dict a row, and its two columns of frames.
+
+    Args:
+        records: values of `TEXT_COLUMNS`, nested as in the schema.
+        joints: T x 66 values a row, in any shape that starts with T; None for null.
+        features: T' x 263 values a row; None for null.
+    """
+    texts = pa.Table.from_pylist([_encodable(record) for record in records], schema=_TEXT_SCHEMA)
+    frames = {
+        "joints": frames_to_arrow(joints, JOINTS_WIDTH),
+        "features": frames_to_arrow(features, FEATURES_WIDTH),
     }
-    arrays = [_column(columns[field.name], field.type) for field in SCHEMA]
-    return pa.Table.from_arrays(arrays, schema=SCHEMA)
+    columns = [frames[name] if name in frames else texts[name] for name in SCHEMA.names]
+    return pa.Table.from_arrays(columns, schema=SCHEMA)
+
+
+def table_to_records(table: pa.Table) -> Iterator[tuple[Record, Frames | None, Frames | None]]:
+    """Take a table of `SCHEMA` apart: text columns as a dict, joints (T, 22, 3) or None, features or None."""
+    records = table.select(TEXT_COLUMNS).to_pylist()
+    joints = arrow_to_frames(table["joints"])
+    features = arrow_to_frames(table["features"])
+    for record, xyz, vectors in zip(records, joints, features, strict=True):
+        yield record, None if xyz is None else xyz.reshape(-1, NUM_JOINTS, 3), vectors
 
 
 def table_to_rows(table: pa.Table, split: str) -> Iterator[Row]:
@@ -116,43 +136,51 @@ def table_to_rows(table: pa.Table, split: str) -> Iterator[Row]:
     Raises:
         MotionError: the joints of a row are null or unusable.
     """
-    joints = arrow_to_frames(table["joints"])
-    features = arrow_to_frames(table["features"])
-    for record, xyz, vectors in zip(table.select(TEXT_COLUMNS).to_pylist(), joints, features, strict=True):
-        # a null motion fails the record's own check of its joints, which names it
-        positions = (
-            np.empty((0, NUM_JOINTS, 3), np.float32) if xyz is None else xyz.reshape(-1, NUM_JOINTS, 3)
-        )
+    for record, joints, features in table_to_records(table):
         motion = Motion(
             motion_id=record["motion_id"],
-            joints=positions,
+            # no joints become no frames, which the record's own check refuses with the motion's name
+            joints=np.empty((0, NUM_JOINTS, 3), np.float32) if joints is None else joints,
             source=Source(**record["source"]),
             fps=record["fps"],
             captions=tuple(Caption(**caption) for caption in record["captions"]),
             split=split,
-            features=vectors,
+            features=features,
         )
-        yield _row(motion, record)
+        yield Row(
+            motion=motion,
+            keyframes=tuple(Keyframe(**keyframe) for keyframe in record["keyframes"]),
+            descriptions={**record["groups"], **record["interactions"]},
+            provenance=Provenance(**record["provenance"]),
+            checks=tuple(Check(**check) for check in record["checks"]),
+            review=Review(record["review"]["status"], tuple(record["review"]["errors"])),
+        )
 
 
-def _row(motion: Motion, record: dict[str, Any]) -> Row:
-    """Join a motion with the texts of its record."""
-    return Row(
-        motion=motion,
-        keyframes=tuple(Keyframe(**keyframe) for keyframe in record["keyframes"]),
-        descriptions={**record["groups"], **record["interactions"]},
-        provenance=Provenance(**record["provenance"]),
-        checks=tuple(Check(**check) for check in record["checks"]),
-        review=Review(record["review"]["status"], tuple(record["review"]["errors"])),
-    )
+def _record(row: Row) -> Record:
+    """Give the text columns of a row."""
+    motion = row.motion
+    return {
+        "motion_id": motion.motion_id,
+        "source": _fields(motion.source),
+        "fps": motion.fps,
+        "num_frames": len(motion.joints),
+        "captions": [_fields(caption) for caption in motion.captions],
+        "groups": {name: row.descriptions[name] for name in GROUP_NAMES},
+        "interactions": {name: row.descriptions[name] for name in PAIR_NAMES},
+        "keyframes": [_fields(keyframe) for keyframe in row.keyframes],
+        "checks": [_fields(check) for check in row.checks],
+        "provenance": _fields(row.provenance),
+        "review": {"status": row.review.status, "errors": list(row.review.errors)},
+    }
 
 
 def failures_to_table(failures: Sequence[Failure]) -> pa.Table:
     """Turn failures into a table of `FAILURE_SCHEMA`, in the order given."""
-    return pa.Table.from_pylist([_fields(failure) for failure in failures], schema=FAILURE_SCHEMA)
+    return pa.Table.from_pylist([_encodable(_fields(failure)) for failure in failures], schema=FAILURE_SCHEMA)
 
 
-def frames_to_arrow(arrays: Sequence[NDArray[np.floating] | None], width: int) -> pa.ListArray:
+def frames_to_arrow(arrays: Sequence[Frames | None], width: int) -> pa.ListArray:
     """Pack arrays of T frames, `width` values each, into lists of fixed-size lists; None is null."""
     missing = np.array([array is None for array in arrays], dtype=bool)
     blocks = [
@@ -166,12 +194,12 @@ def frames_to_arrow(arrays: Sequence[NDArray[np.floating] | None], width: int) -
     return pa.ListArray.from_arrays(pa.array(offsets), frames, mask=mask)
 
 
-def arrow_to_frames(column: pa.ChunkedArray) -> list[NDArray[np.float32] | None]:
+def arrow_to_frames(column: pa.ChunkedArray) -> list[Frames | None]:
     """Unpack a column of `frames_to_arrow` into (T, width) float32 arrays; null is None.
 
     The arrays of one chunk are views of one copy of its values, and may be written to.
     """
-    arrays: list[NDArray[np.float32] | None] = []
+    arrays: list[Frames | None] = []
     for chunk in column.chunks:
         width = chunk.type.value_type.list_size
         values = chunk.flatten().flatten().to_numpy(zero_copy_only=True).reshape(-1, width).copy()
@@ -190,6 +218,16 @@ def _fields(record: Any) -> dict[str, Any]:
     return {name: getattr(record, name) for name in record.__slots__}
 
 
-def _column(values: Any, kind: pa.DataType) -> pa.Array:
-    """Make one column; arrays that are already Arrow's pass through."""
-    return values if isinstance(values, pa.Array) else pa.array(values, type=kind)
+def _encodable(value: Any) -> Any:
+    """Make every text inside a value encodable in UTF-8.
+
+    Lone surrogates come from file names that are no UTF-8 and from broken escapes in JSON; they stay readable
+    as backslash escapes.
+    """
+    if isinstance(value, str):
+        return value if value.isascii() else value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, dict):
+        return {name: _encodable(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_encodable(item) for item in value]
+    return value

@@ -17,6 +17,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -54,6 +55,7 @@ __all__ = [
     "check_version",
     "open_shard",
     "read_failures",
+    "read_groups",
     "read_rows",
     "rows_to_table",
     "sha256_of",
@@ -139,7 +141,9 @@ class Manifest:
         content = {"format": _FORMAT} | asdict(self)
         content["shards"].sort(key=lambda shard: shard["name"])
         text = json.dumps(content, indent=2, ensure_ascii=False, sort_keys=True) + "\n"
-        atomic_write(dataset_dir / MANIFEST_NAME, lambda file: file.write(text.encode()))
+        atomic_write(
+            dataset_dir / MANIFEST_NAME, lambda file: file.write(text.encode("utf-8", "backslashreplace"))
+        )
 
     @classmethod
     def load(cls, dataset_dir: Path) -> Manifest:
@@ -264,8 +268,8 @@ def _write_parquet(table: pa.Table, file: BinaryIO) -> None:
             writer.write_table(table.slice(start, stop - start))
 
 
-# Text repeats between motions and is worth a dictionary. Measured positions do not; their bytes compress a sixth
-# better when the high bytes of all values stand together.
+# Text repeats between motions and is worth a dictionary. Positions do not; they compress a sixth better when
+# the high bytes of all values stand together.
 _ENCODING: Final[dict[str, Any]] = {
     "use_dictionary": [name for name in SCHEMA.names if name not in ("joints", "features")],
     "use_byte_stream_split": [f"{name}.list.element.list.element" for name in ("joints", "features")],
@@ -302,9 +306,8 @@ def atomic_write(path: Path, write: Callable[[BinaryIO], object]) -> None:
         os.replace(temporary, path)
         _sync_folder(path.parent)
     except OSError as error:
-        temporary_left = temporary.parent.is_dir() and temporary.is_file()
-        if temporary_left:
-            temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
         remedy = (
             "Free some space or choose another folder, and check that you may write there; then run it again."
         )
@@ -433,4 +436,4 @@ def write_card(dataset_dir: Path) -> None:
         for table in read_groups(dataset_dir / DATA_DIR / shard.name, columns=["source"]):
             sources.update((row["dataset"], row["license"]) for row in table["source"].to_pylist())
     text = card_text(manifest.splits, dict(sorted(sources.items())), manifest.settings, manifest.texts_only)
-    atomic_write(dataset_dir / CARD_NAME, lambda file: file.write(text.encode()))
+    atomic_write(dataset_dir / CARD_NAME, lambda file: file.write(text.encode("utf-8", "backslashreplace")))

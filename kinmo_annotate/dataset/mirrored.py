@@ -1,0 +1,112 @@
+"""A motion seen in a mirror: joints, names and words with left and right exchanged."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+from kinmo_annotate.schema.arrow import Frames, Record
+from kinmo_annotate.schema.features import joints_to_features
+from kinmo_annotate.schema.skeleton import FIELDS, GROUP_NAMES, PAIR_NAMES, mirror_field, mirror_joints
+
+_ENDING: Final = r"(?:wards?|most|hand(?:ed|er|ers)?|foot(?:ed)?|sided?|y)?(?![A-Za-z])"
+_CLOCK: Final = r"(?:anti|counter)[- ]?clockwise|clockwise"
+# `right` that is no side. Everywhere:
+_KEEP: Final = r"\bright[- ]angle[ds]?\b"
+# ... and in what people write freely, unless a word such as `the` or `to` before it makes it one:
+_KEEP_FREE: Final = (
+    rf"{_KEEP}|\ball right\b|(?<!\bthe )(?<!\bhis )(?<!\bher )(?<!\bits )(?<!\btheir )(?<!\bto )"
+    r"\bright (?:away|now|next to|in front|in the middle|above|below|behind|beside|underneath|on top|side[- ]up)\b"
+)
+
+
+def _sides(keep: str) -> re.Pattern[str]:
+    """Find phrases to keep, sides and turning directions; `left_arm` has a side, `upright` has none."""
+    return re.compile(
+        rf"(?P<keep>{keep})|(?<![A-Za-z])(?:(?P<side>left|right)(?={_ENDING})|(?P<clock>{_CLOCK})(?![A-Za-z]))",
+        re.IGNORECASE,
+    )
+
+
+_SIDES: Final = _sides(_KEEP)
+_SIDES_FREE: Final = _sides(_KEEP_FREE)
+_OPPOSITE: Final = {"left": "right", "right": "left"}
+_COUNTER: Final = re.compile(r"counter[- ]?clockwise", re.IGNORECASE)
+
+# Fields whose two groups exchange roles in the mirror; a claim about `a` and `b` then turns round.
+_TURNED: Final = frozenset({"left_arm__right_arm", "left_leg__right_leg"})
+_ROLES: Final = {"above": "below", "below": "above", "in_front": "behind", "behind": "in_front"}
+_ROLE: Final = re.compile(r"(?<![A-Za-z_])(above|below|in_front|behind)(?![A-Za-z_])")
+
+
+def mirror_text(text: str, *, free: bool = False) -> str:
+    """Exchange left and right, clockwise and anticlockwise, keeping capitals and every other word.
+
+    Args:
+        text: a sentence; `right angle` stays.
+        free: people wrote it freely, so that phrases such as `right away` and `right in front of` stay too. In
+            what describers write these words are sides.
+    """
+    counter = "counterclockwise" if _COUNTER.search(text) else "anticlockwise"
+
+    def opposite(match: re.Match[str]) -> str:
+        if match["keep"]:
+            return match[0]
+        if match["side"]:
+            return _as_in(match["side"], _OPPOSITE[match["side"].lower()])
+        clockwise = match["clock"].lower() == "clockwise"
+        return _as_in(match["clock"], counter if clockwise else "clockwise")
+
+    return (_SIDES_FREE if free else _SIDES).sub(opposite, text)
+
+
+def _as_in(model: str, word: str) -> str:
+    """Give a word the capitals of another."""
+    if model.isupper():
+        return word.upper()
+    return word.capitalize() if model[0].isupper() else word
+
+
+def mirror_id(motion_id: str) -> str:
+    """Name the mirrored motion as HumanML3D does: M in front, or taken away where the rest is a number."""
+    if motion_id.startswith("M") and motion_id[1:].isdecimal():
+        return motion_id[1:]
+    return f"M{motion_id}"
+
+
+def mirror_row(
+    record: Record, joints: Frames | None, features: Frames | None
+) -> tuple[Record, Frames | None, Frames | None]:
+    """Mirror one row: its text columns, its joints (T, 22, 3) or None, and its features or None.
+
+    Features are computed anew from the mirrored joints, so they have T - 1 frames.
+    """
+    texts = {**record["groups"], **record["interactions"]}
+    # the field that a field becomes receives its words
+    mirrored = {mirror_field(name): mirror_text(texts[name]) for name in FIELDS}
+    new = {
+        **record,
+        "motion_id": mirror_id(record["motion_id"]),
+        "captions": [{**one, "text": mirror_text(one["text"], free=True)} for one in record["captions"]],
+        "groups": {name: mirrored[name] for name in GROUP_NAMES},
+        "interactions": {name: mirrored[name] for name in PAIR_NAMES},
+        "keyframes": [{**one, "caption": mirror_text(one["caption"])} for one in record["keyframes"]],
+        "checks": [_mirror_check(check) for check in record["checks"]],
+        "review": {
+            **record["review"],
+            "errors": [mirror_text(one, free=True) for one in record["review"]["errors"]],
+        },
+    }
+    if joints is None:
+        return new, None, None
+    positions = mirror_joints(joints)
+    return new, positions, None if features is None else joints_to_features(positions)
+
+
+def _mirror_check(check: dict[str, Any]) -> dict[str, Any]:
+    """Mirror a check: its field, and its claim's sides, or its roles where the claim names no side."""
+    field, claim = check["field"], check["claim"]
+    mirrored = mirror_text(claim)
+    if mirrored == claim and field in _TURNED:
+        mirrored = _ROLE.sub(lambda match: _ROLES[match[1]], claim)
+    return {**check, "field": mirror_field(field) if field in FIELDS else field, "claim": mirrored}
