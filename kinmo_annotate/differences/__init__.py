@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,10 +13,23 @@ from kinmo_annotate.differences.pairs import pair_events
 from kinmo_annotate.differences.trunk import neck_events, torso_events
 from kinmo_annotate.schema.records import Event
 from kinmo_annotate.schema.skeleton import FIELDS
-from kinmo_annotate.signals import measure
+from kinmo_annotate.signals import Signals, measure
 
 
-def find_differences(joints: NDArray[np.floating], fps: float) -> dict[str, list[Event]]:
+@dataclass(frozen=True)
+class Differences:
+    """What a motion's groups and pairs did.
+
+    Attributes:
+        signals: what was measured.
+        events: for each of the 21 fields its events in order of time; none means no notable movement.
+    """
+
+    signals: Signals
+    events: dict[str, list[Event]]
+
+
+def find_differences(joints: NDArray[np.floating], fps: float) -> Differences:
     """Find everything notable that each group and each pair did, in order of time.
 
     Movements are found between the turning points of each measured signal over the whole motion, rather than
@@ -26,7 +41,7 @@ def find_differences(joints: NDArray[np.floating], fps: float) -> dict[str, list
         fps: frames per second.
 
     Returns:
-        For each of the 21 fields its events; an empty list means no notable movement.
+        The signals and, for each of the 21 fields, its events.
     """
     signals = measure(joints, fps)
     feet = footwork(signals)
@@ -40,4 +55,4 @@ def find_differences(joints: NDArray[np.floating], fps: float) -> dict[str, list
     }
     events = [e for found in groups.values() for e in found] + pair_events(signals, groups)
     events.sort(key=lambda e: (e.start_s, e.end_s, e.action))
-    return {field: [e for e in events if e.field == field] for field in FIELDS}
+    return Differences(signals, {field: [e for e in events if e.field == field] for field in FIELDS})

@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import binary_closing
 
 from kinmo_annotate.differences.feet import Footwork
 from kinmo_annotate.differences.swings import Cycle, Swing, cycles, overlap, swings
@@ -36,6 +37,8 @@ _CYCLE_DEG: Final = 25.0
 _LONGEST_HALF_S: Final = 0.8
 # A hand this little below its shoulder, and above its elbow, is a raised hand: it waves where a low one swings.
 _RAISED_M: Final = -0.25
+# A wide wave dips below that for a moment.
+_DIP_S: Final = 0.5
 _CIRCLE_RADIUS_M: Final = 0.18
 _FULL_CIRCLE_DEG: Final = 310.0
 _SLOWEST_CIRCLE_S: Final = 3.0
@@ -186,6 +189,7 @@ def _repeats(signals: Signals, field: str) -> list[_Repeat]:
     """The strongest cyclic channel of each stretch of time, raised hands and hanging ones apart."""
     values = signals.values
     raised = (values[field, "up"] > _RAISED_M) & (values[field, "over_elbow"] > 0)
+    raised = binary_closing(raised, np.ones(2 * int(_DIP_S * signals.fps / 2) + 1))
     found = []
     for a, b in [*_spans(raised), *_spans(~raised)]:
         for channel in _CHANNELS[field_kind(field)]:

@@ -30,13 +30,21 @@ def pair_events(signals: Signals, groups: dict[str, list[Event]]) -> list[Event]
     events: list[Event] = []
     for a, b in PAIRS:
         field = pair_name(a, b)
-        events += _distance(signals, field)
-        events += _relations(signals, field)
+        rhythm = (
+            _rhythm(signals, field, groups[a], groups[b]) if a.endswith(_LIMBS) and b.endswith(_LIMBS) else []
+        )
+        told = [e for e in rhythm if e.count > 1]
+        moves = [*_distance(signals, field), *_relations(signals, field)]
         if (field, "angle") in signals.values:
-            events += _angle(signals, field)
-        if a.endswith(_LIMBS) and b.endswith(_LIMBS):
-            events += _rhythm(signals, field, groups[a], groups[b])
+            moves += _angle(signals, field)
+        events += rhythm + [e for e in moves if not _is_part_of(e, told)]
     return events
+
+
+def _is_part_of(event: Event, rhythm: list[Event]) -> bool:
+    """Limbs that alternate pass and near each other at every cycle: the rhythm says it all."""
+    length = max(event.end_s - event.start_s, 1e-9)
+    return any(min(event.end_s, r.end_s) - max(event.start_s, r.start_s) > 0.6 * length for r in rhythm)
 
 
 def _seconds(
