@@ -1,0 +1,176 @@
+"""Runs the stages on this machine: batches of motions in worker processes, or with one worker here.
+
+Workers are started afresh (spawn), never import torch, leave Ctrl-C to the main process and end with it, even
+when it is killed. Files are written by the main process alone.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, suppress
+from typing import Any, Final, Generic, Protocol, TypeVar
+
+from kinmo_annotate.schema.records import Provenance
+from kinmo_annotate.schema.shards import DatasetError
+from kinmo_annotate.settings import Settings
+from kinmo_annotate.sources.base import Entry, MotionSource
+from kinmo_annotate.stages import Finished, Prepared, Vectors, finish, prepare
+
+_T = TypeVar("_T")
+_T_co = TypeVar("_T_co", covariant=True)
+Batch = Sequence[tuple[int, Entry]]
+
+# Each worker works on one thread: there are as many workers as cores.
+_THREAD_SETTINGS: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+class Result(Protocol[_T_co]):
+    """Something that is being worked out."""
+
+    def result(self) -> _T_co:
+        """Wait for it."""
+        ...
+
+
+class Engine(Protocol):
+    """Where batches of motions go through the stages. Results come back for the asking, in any order."""
+
+    def prepare(self, batch: Batch) -> Result[Prepared]:
+        """Load and caption a batch."""
+        ...
+
+    def finish(self, prepared: Prepared, vectors: Vectors, provenance: Provenance) -> Result[Finished]:
+        """Find keyframes, describe, and make rows."""
+        ...
+
+
+class _Later(Generic[_T]):
+    """Work that this process does when its result is asked for."""
+
+    def __init__(self, work: Callable[[], _T]) -> None:
+        self._work = work
+
+    def result(self) -> _T:
+        return self._work()
+
+
+class InProcess:
+    """The engine of one worker: this process."""
+
+    def __init__(self, source: MotionSource, settings: Settings) -> None:
+        self._source, self._settings = source, settings
+
+    def prepare(self, batch: Batch) -> Result[Prepared]:
+        """Load and caption a batch."""
+        return _Later(lambda: prepare(self._source, batch, self._settings))
+
+    def finish(self, prepared: Prepared, vectors: Vectors, provenance: Provenance) -> Result[Finished]:
+        """Find keyframes, describe, and make rows."""
+        return _Later(lambda: finish(prepared, vectors, self._settings, provenance))
+
+
+class _Watched(Generic[_T]):
+    """A worker's result, whose loss is told in words."""
+
+    def __init__(self, future: Any) -> None:
+        self._future = future
+
+    def result(self) -> _T:
+        try:
+            return self._future.result()
+        except BrokenProcessPool:
+            reason = "a worker process died, most often because memory ran out"
+            remedy = (
+                "Run the same command again with --workers 1; finished shards are kept. A program that calls"
+                " annotate() itself must do so under `if __name__ == '__main__':`."
+            )
+            raise DatasetError("kinmo annotate", reason, remedy) from None
+
+
+class Processes:
+    """The engine of several worker processes."""
+
+    def __init__(self, source: MotionSource, settings: Settings) -> None:
+        context = multiprocessing.get_context("spawn")
+        before = set(multiprocessing.active_children())
+        self._pool = ProcessPoolExecutor(
+            settings.processes, mp_context=context, initializer=_start_worker, initargs=(source, settings)
+        )
+        with _one_thread_each():
+            self._pool.submit(os.getpid)  # the first task starts all workers
+        self._workers = set(multiprocessing.active_children()) - before
+
+    def prepare(self, batch: Batch) -> Result[Prepared]:
+        """Load and caption a batch."""
+        return _Watched(self._pool.submit(_prepare, batch))
+
+    def finish(self, prepared: Prepared, vectors: Vectors, provenance: Provenance) -> Result[Finished]:
+        """Find keyframes, describe, and make rows."""
+        return _Watched(self._pool.submit(_finish, prepared, vectors, provenance))
+
+    def close(self) -> None:
+        """Stop the workers at once; what they had in hand is dropped."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        for worker in self._workers:
+            with suppress(OSError):
+                worker.terminate()
+
+
+@contextmanager
+def open_engine(source: MotionSource, settings: Settings) -> Iterator[Engine]:
+    """Start the engine that the settings ask for, and stop it in the end."""
+    if settings.processes == 1:
+        yield InProcess(source, settings)
+        return
+    engine = Processes(source, settings)
+    try:
+        yield engine
+    finally:
+        engine.close()
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Let processes started meanwhile use one thread each in numpy."""
+    before = {name: os.environ.get(name) for name in _THREAD_SETTINGS}
+    os.environ.update(dict.fromkeys(_THREAD_SETTINGS, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+_worker: dict[str, Any] = {}
+
+
+def _start_worker(source: MotionSource, settings: Settings) -> None:
+    """Set a worker process up."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    _worker.update(source=source, settings=settings)
+
+
+def _end_with_parent() -> None:
+    """End this worker when the main process is gone: nobody would take its results."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _prepare(batch: Batch) -> Prepared:
+    return prepare(_worker["source"], batch, _worker["settings"])
+
+
+def _finish(prepared: Prepared, vectors: Vectors, provenance: Provenance) -> Finished:
+    return finish(prepared, vectors, _worker["settings"], provenance)
