@@ -91,19 +91,22 @@ def check_suffix(path: Path, known: Sequence[str], what: str) -> None:
 
 
 def write_whole(path: Path, save: Callable[[Path], None]) -> None:
-    """Let `save` write a file beside `path`, then put it in place: whole or not at all."""
+    """Let `save` write a file beside `path`, then put it in place: whole or not at all.
+
+    Raises:
+        MotionError: the folder or the file cannot be written.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix.lower(), dir=path.parent)
+        os.close(handle)
+        try:
+            save(Path(name))
+            Path(name).chmod(0o644)
+            os.replace(name, path)
+        finally:
+            Path(name).unlink(missing_ok=True)
     except OSError as error:
-        raise MotionError(
-            str(path), f"cannot be written ({error.strerror})", "Choose a folder that you may write to."
-        ) from None
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        save(temporary)
-        temporary.chmod(0o644)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        reason = error.strerror or str(error)
+        remedy = "Choose a file in a folder that you may write to."
+        raise MotionError(str(path), f"cannot be written ({reason})", remedy) from None

@@ -1,0 +1,106 @@
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from kinmo_annotate.render import contact_sheet
+from kinmo_annotate.schema.records import NO_MOVEMENT, Keyframe, MotionError
+from kinmo_annotate.schema.skeleton import FIELDS
+
+SENTENCE = "The left arm rises forward and up from beside the hip to above the head, then comes down slowly."
+
+
+def keyframes(count: int, frames: int = 12) -> list[Keyframe]:
+    return [Keyframe(int(f), 0.7, "") for f in np.linspace(0, frames - 1, count)]
+
+
+def texts(sentence: str = SENTENCE) -> dict[str, str]:
+    return dict.fromkeys(FIELDS, sentence)
+
+
+@pytest.fixture
+def draw(walking, tmp_path) -> Callable[..., Image.Image]:
+    def drawn(name: str, count: int = 4, descriptions: dict[str, str] | None = None) -> Image.Image:
+        sentences = texts() if descriptions is None else descriptions
+        contact_sheet(walking, keyframes(count), sentences, tmp_path / name, title="a motion")
+        return Image.open(tmp_path / name)
+
+    return drawn
+
+
+@pytest.mark.parametrize("count", [1, 2, 9, 40])
+def test_any_number_of_keyframes_fits_the_page(draw, count):
+    sheet = draw("sheet.png", count)
+    assert sheet.width == 1600
+    pixels = np.asarray(sheet.convert("L"))
+    assert (pixels[:, :40] == 255).all()
+    assert (pixels[:, -40:] == 255).all()
+
+
+def test_more_keyframes_than_fit_are_thinned(draw):
+    few, many = draw("40.png", 40), draw("55.png", 55)
+    assert many.size == few.size
+
+
+def test_no_sentence_runs_into_the_next_column(draw):
+    long = " ".join([SENTENCE] * 3) + " " + "w" * 200
+    sheet = draw("sheet.png", descriptions=texts(long))
+    pixels = np.asarray(sheet.convert("L"))[-600:]
+    for column in (1, 2):
+        end = 48 + column * 474 + (column - 1) * 40
+        assert (pixels[:, end + 4 : end + 36] == 255).all()
+
+
+def test_longer_sentences_make_a_longer_page_and_nothing_is_paler_than_something(draw):
+    still = draw("still.png", descriptions=texts(NO_MOVEMENT))
+    told = draw("told.png")
+    assert told.height > still.height
+    words = [np.asarray(sheet.convert("L"))[-200:, 570:1020].min() for sheet in (still, told)]
+    assert words[0] > words[1]
+
+
+def test_same_input_same_bytes(draw, tmp_path):
+    draw("a.png")
+    draw("b.png")
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+def test_fields_without_a_sentence_are_left_out(draw):
+    assert draw("a.png", descriptions={"neck": SENTENCE}).height < draw("b.png").height
+    assert draw("c.png", descriptions={}).width == 1600
+
+
+@pytest.mark.parametrize(
+    ("frames", "name", "reason"),
+    [
+        ([], "a.png", "no keyframes"),
+        ([0, 12], "a.png", "keyframe 12 lies outside"),
+        ([0], "a.tiff", "End it in"),
+        ([0], "a", "has no ending"),
+        ([0], "file/a.png", "cannot be written"),
+        ([0], "folder.png", "cannot be written"),
+    ],
+)
+def test_what_cannot_be_drawn_says_why_and_leaves_nothing(walking, tmp_path, frames, name, reason):
+    (tmp_path / "file").write_text("not a folder")
+    (tmp_path / "folder.png").mkdir()
+    with pytest.raises(MotionError, match=reason):
+        contact_sheet(walking, [Keyframe(f, 1.0, "") for f in frames], texts(), tmp_path / name)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "folder.png"]
+
+
+def test_joints_that_are_no_body_are_refused(tmp_path):
+    with pytest.raises(MotionError, match="expected"):
+        contact_sheet(np.zeros((5, 21, 3)), keyframes(1), {}, tmp_path / "a.png")
+
+
+def test_an_older_sheet_is_replaced(draw, tmp_path):
+    (tmp_path / "a.png").write_text("old")
+    assert draw("a.png").width == 1600
+
+
+def test_a_real_motion(shared_data, tmp_path):
+    joints = np.load(shared_data / "mocap/new_joints/BN2_0844.npy")
+    contact_sheet(joints, keyframes(6, len(joints)), texts(), tmp_path / "a.jpg")
+    assert Image.open(tmp_path / "a.jpg").width == 1600
