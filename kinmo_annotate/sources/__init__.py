@@ -12,13 +12,16 @@ KINDS = ("humanml3d", "bvh", "amass", "arrays")
 __all__ = ["KINDS", "Entry", "MotionSource", "detect_kind", "open_source"]
 
 
-def open_source(path: Path, *, mapping: Path | None = None, kind: str | None = None) -> MotionSource:
+def open_source(
+    path: Path, *, mapping: Path | None = None, kind: str | None = None, skip_s: float = 0.0
+) -> MotionSource:
     """Open a file or folder of motions.
 
     Args:
-        path: a HumanML3D folder, or a folder (searched to any depth) or file of .bvh, AMASS .npz, .npy or
-        .npz. mapping: for BVH, a YAML file that maps its joint names to the SMPL joints. kind: one of
-        `KINDS`; None tells it from the files.
+        path: a HumanML3D folder, or a file or folder (to any depth) of .bvh, AMASS .npz, .npy or .npz.
+        mapping: for BVH, a YAML file that maps its joint names to the SMPL joints.
+        kind: one of `KINDS`; None tells it from the files.
+        skip_s: for BVH, seconds to leave out at the start of every file (CMU files begin with a T-pose).
 
     Raises:
         MotionError: there is nothing there, or nothing of a known kind.
@@ -30,12 +33,14 @@ def open_source(path: Path, *, mapping: Path | None = None, kind: str | None = N
         )
     if not path.exists():
         raise MotionError(str(path), "does not exist", "Check the path.")
-    if mapping is not None and kind != "bvh":
-        raise MotionError(str(mapping), f"a mapping is only used for BVH, not for {kind}", "Leave it out.")
-    return _open(path, kind, mapping)
+    if kind != "bvh" and (mapping is not None or skip_s):
+        raise MotionError(
+            str(path), f"a mapping and a skip are for BVH, and this is {kind}", "Leave them out."
+        )
+    return _open(path, kind, mapping, skip_s)
 
 
-def _open(path: Path, kind: str, mapping: Path | None) -> MotionSource:
+def _open(path: Path, kind: str, mapping: Path | None, skip_s: float) -> MotionSource:
     if kind == "humanml3d":
         from kinmo_annotate.sources.humanml3d import HumanML3DSource
 
@@ -43,7 +48,7 @@ def _open(path: Path, kind: str, mapping: Path | None) -> MotionSource:
     if kind == "bvh":
         from kinmo_annotate.sources.bvh import BvhSource
 
-        return BvhSource(path, mapping)
+        return BvhSource(path, mapping, skip_s)
     if kind == "amass":
         from kinmo_annotate.sources.amass import AmassSource
 

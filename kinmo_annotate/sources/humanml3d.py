@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from kinmo_annotate.schema.features import NUM_FEATURES, features_to_joints
 from kinmo_annotate.schema.records import Caption, Failure, Motion, MotionError, Source, check_joints
 from kinmo_annotate.schema.skeleton import FPS, mirror_joints
 from kinmo_annotate.sources.base import Entry, failure
@@ -21,7 +22,6 @@ from kinmo_annotate.sources.place import is_placed, place
 
 SPLITS = ("train", "val", "test")
 JOINTS_DIR, FEATURES_DIR, TEXTS_DIR = "new_joints", "new_joint_vecs", "texts"
-NUM_FEATURES = 263
 
 
 @dataclass
@@ -195,8 +195,6 @@ def _read_joints(path: Path, features: NDArray[np.float32] | None) -> NDArray[np
             raise MotionError(
                 str(path), f"has {len(features)} frames, at least 2 are needed", "Leave it out."
             )
-        from kinmo_annotate.schema.features import features_to_joints
-
         joints = to_float32(features_to_joints(features))
         check_joints(joints, str(path))
         return joints

@@ -61,3 +61,24 @@ def is_placed(joints: NDArray[np.floating]) -> bool:
     """Tell whether a motion already stands as promised, within tolerances; its start is not asked."""
     floor = abs(float(joints[..., UP].min()))
     return floor <= FLOOR_TOLERANCE and abs(float(facing(joints[:1])[0])) <= FACING_TOLERANCE
+
+
+def detect_up(joints: NDArray[np.float64], usual: str = "y") -> tuple[str, NDArray[np.float64]]:
+    """Tell whether y or z is up and turn the motion to y up.
+
+    From the ankles to the head a body points up on the average over nearly any motion. The axis that is usual
+    for the kind of file is given up only where the other clearly wins, so that lying and crawling are safe.
+
+    Args:
+        joints: (T, 22, 3).
+        usual: "y" (BVH) or "z" (AMASS).
+
+    Returns:
+        "y" or "z", and the joints with y up.
+    """
+    feet = joints[:, [JOINT["left_ankle"], JOINT["right_ankle"]]].mean(axis=1)
+    _, y, z = (joints[:, JOINT["head"]] - feet).mean(axis=0)
+    other_wins = z > 1.5 * abs(y) if usual == "y" else y > 1.5 * abs(z)
+    if (usual == "z") != bool(other_wins):
+        return "z", np.stack([joints[..., 0], joints[..., 2], -joints[..., 1]], axis=-1)
+    return "y", joints
