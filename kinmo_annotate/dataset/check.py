@@ -14,6 +14,7 @@ from kinmo_annotate.schema.arrow import Record, arrow_to_frames
 from kinmo_annotate.schema.shards import (
     CARD_NAME,
     DATA_DIR,
+    MANIFEST_NAME,
     DatasetError,
     Manifest,
     ShardInfo,
@@ -26,6 +27,7 @@ from kinmo_annotate.schema.skeleton import GROUP_NAMES, PAIR_NAMES
 
 _ANEW = "Fetch it again, or delete it and run the same `kinmo annotate run` command, which writes it anew."
 _AGAIN = "Annotate again into a new folder; if it stays, please report it."
+_GO_ON = "Run the same `kinmo annotate run` command again; it goes on from here."
 _TIDY = "Run the same `kinmo annotate run` command to its end, or delete the file."
 
 
@@ -70,7 +72,7 @@ def validate(path: str | Path) -> list[Problem]:
 
 
 def _check_files(path: Path, manifest: Manifest) -> Iterator[Problem]:
-    """Look for files that the manifest does not know, and for a missing card."""
+    """Look for an unfinished run, files that the manifest does not know, and a missing card."""
     listed = {shard.name for shard in manifest.shards}
     data = path / DATA_DIR
     for file in sorted(data.iterdir()) if data.is_dir() else []:
@@ -78,6 +80,8 @@ def _check_files(path: Path, manifest: Manifest) -> Iterator[Problem]:
             unfinished = file.name.endswith(".tmp")
             reason = "was left unfinished by a run" if unfinished else "is not listed in the manifest"
             yield Problem(f"{DATA_DIR}/{file.name}", "", reason, _TIDY)
+    if manifest.settings.get("complete") is False:
+        yield Problem(MANIFEST_NAME, "", "the run that writes this dataset is not at its end", _GO_ON)
     if not (path / CARD_NAME).is_file():
         yield Problem(CARD_NAME, "", "the dataset card is missing", _ANEW)
 

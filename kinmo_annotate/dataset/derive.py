@@ -56,7 +56,9 @@ def export_texts(source: Path, out: Path, *, force: bool = False, progress: Tick
     manifest = Manifest.load(source)
     with _new_dataset(source, out, force) as place:
         shards = _rewrite(source, place, manifest, drop, progress)
-        new = replace(manifest, shards=shards, texts_only=True)
+        # the setting keeps `kinmo annotate run` from taking the copy for its own finished work
+        settings = {**manifest.settings, "texts_only": True}
+        new = replace(manifest, shards=shards, texts_only=True, settings=settings)
         _finish(place, new, read_failures(source), source)
     return new
 
@@ -135,7 +137,8 @@ def join(
 
     with _new_dataset(texts, out, force) as place:
         shards = _rewrite(texts, place, manifest, put_back, progress)
-        new = replace(manifest, shards=shards, texts_only=False)
+        settings = {name: value for name, value in manifest.settings.items() if name != "texts_only"}
+        new = replace(manifest, shards=shards, texts_only=False, settings=settings)
         if manifest.rows and not new.rows:
             raise DatasetError(
                 motions, f"has none of the {manifest.rows} motions: {missing[0].reason}", _OWN_COPY

@@ -16,7 +16,8 @@ _KEEP: Final = r"\bright[- ]angle[ds]?\b"
 # ... and in what people write freely, unless a word such as `the` or `to` before it makes it one:
 _KEEP_FREE: Final = (
     rf"{_KEEP}|\ball right\b|(?<!\bthe )(?<!\bhis )(?<!\bher )(?<!\bits )(?<!\btheir )(?<!\bto )"
-    r"\bright (?:away|now|next to|in front|in the middle|above|below|behind|beside|underneath|on top|side[- ]up)\b"
+    r"\bright (?:away|now|next to|in front|in the middle|above|below|behind|beside|underneath|on top"
+    r"|side[- ]up)\b"
 )
 
 
@@ -44,8 +45,8 @@ def mirror_text(text: str, *, free: bool = False) -> str:
 
     Args:
         text: a sentence; `right angle` stays.
-        free: people wrote it freely, so that phrases such as `right away` and `right in front of` stay too. In
-            what describers write these words are sides.
+        free: people wrote it freely, so that phrases such as `right away` and `right in front of` stay too.
+            In what describers write these words are sides.
     """
     counter = "counterclockwise" if _COUNTER.search(text) else "anticlockwise"
 
