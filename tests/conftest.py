@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -28,3 +30,70 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("no real motions here: this test reads ../shared/data beside the repository")
     return folder
+
+
+@pytest.fixture(scope="session")
+def arm_motion() -> Callable[[int], np.ndarray]:
+    """Make up motion number n: (T, 22, 3) of a standing body that lifts one arm and lowers it again."""
+    from kinmo_annotate.schema.skeleton import JOINT, PARENTS, TARGET_OFFSETS, UP
+
+    rest = TARGET_OFFSETS.copy()
+    for joint, parent in enumerate(PARENTS[1:], start=1):
+        rest[joint] += rest[parent]
+    rest[:, UP] -= rest[:, UP].min()
+
+    def make(number: int) -> np.ndarray:
+        side, sign = ("left", 1.0) if number % 2 else ("right", -1.0)
+        frames = 30 + 3 * (number % 7)
+        angle = np.radians(60 + 10 * (number % 5)) * np.sin(np.linspace(0, np.pi, frames))
+        joints = np.repeat(rest[None], frames, axis=0)
+        shoulder = rest[JOINT[f"{side}_shoulder"]]
+        for name in ("elbow", "wrist"):
+            length = shoulder[UP] - rest[JOINT[f"{side}_{name}"], UP]
+            offset = np.stack([sign * np.sin(angle), -np.cos(angle), np.zeros(frames)], axis=1)
+            joints[:, JOINT[f"{side}_{name}"]] = shoulder + length * offset
+        return joints.astype(np.float32)
+
+    return make
+
+
+@pytest.fixture
+def make_folder(tmp_path: Path, arm_motion: Callable[[int], np.ndarray]) -> Callable[..., Path]:
+    """Write a HumanML3D folder of so many made-up motions, every fifth of them in the test split."""
+
+    def write(motions: int, name: str = "source") -> Path:
+        folder = tmp_path / name
+        for part in ("new_joints", "texts"):
+            (folder / part).mkdir(parents=True)
+        ids = [f"{number:06d}" for number in range(motions)]
+        for number, motion_id in enumerate(ids):
+            np.save(folder / "new_joints" / f"{motion_id}.npy", arm_motion(number))
+            text = "a person lifts an arm.#a/DET person/NOUN lift/VERB a/DET arm/NOUN#0.0#0.0\n"
+            (folder / "texts" / f"{motion_id}.txt").write_text(text)
+        (folder / "train.txt").write_text("".join(f"{one}\n" for n, one in enumerate(ids) if n % 5 != 4))
+        (folder / "test.txt").write_text("".join(f"{one}\n" for n, one in enumerate(ids) if n % 5 == 4))
+        return folder
+
+    return write
+
+
+class WordCounts:
+    """A text encoder for tests that are not about sBERT: counts words in 64 bins, in no time."""
+
+    name = "word-counts"
+
+    def encode(self, texts: list[str]) -> np.ndarray:
+        """Embed texts: (N, 64) unit rows."""
+        counts = np.zeros((len(texts), 64), np.float32)
+        for row, text in zip(counts, texts, strict=True):
+            for word in text.lower().split():
+                row[sum(word.encode()) % 64] += 1
+        return counts / np.maximum(np.linalg.norm(counts, axis=1, keepdims=True), 1e-9)
+
+
+@pytest.fixture
+def quick_encoder(monkeypatch: pytest.MonkeyPatch) -> WordCounts:
+    """Let the pipeline of this process embed texts with `WordCounts`."""
+    encoder = WordCounts()
+    monkeypatch.setattr("kinmo_annotate.keyframes.open_encoder", lambda model, cache_dir=None: encoder)
+    return encoder
