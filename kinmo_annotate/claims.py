@@ -1,9 +1,9 @@
 """Read a sentence back into claims: who did what, which way, how often, when.
 
-A lexicon of verbs and directions for each kind of field, matched from the most specific to the least; what is matched
-is taken out, so that "swings forward and back" is not also read as a move forward. A time or a count belongs to every
-claim since the one before it. Sentences of other writers are read by the same lexicon; what it does not know is not
-a claim.
+A lexicon of verbs and directions for each kind of field, matched from the most specific to the least; what
+is matched is taken out, so that "swings forward and back" is not also read as a move forward. A time or a
+count belongs to every claim since the one before it. Sentences of other writers are read by the same lexicon;
+what it does not know is not a claim.
 """
 
 from __future__ import annotations
@@ -95,14 +95,14 @@ _GROUP_OF: Final = dict(
 _PLACES: Final = {"above": "above", "below": "below", "in front of": "in_front", "behind": "behind"}
 _INVERSE: Final = {"above": "below", "below": "above", "in_front": "behind", "behind": "in_front"}
 _NAME: Final = "|".join(_SIDES)
+_PLACE: Final = r"(?:above|below|in front of|behind)"
 _RELATION: Final = re.compile(
-    rf"the ({_NAME}) (?:comes|passes|moves) ((?:above|below|in front of|behind)(?: and (?:above|below|in front of|behind))?)"
-    rf" the ({_NAME})"
+    rf"the ({_NAME}) (?:comes|passes|moves) ({_PLACE}(?: and {_PLACE})?) the ({_NAME})"
 )
-_WORDS: Final = {
-    word: i
-    for i, word in enumerate("zero one two three four five six seven eight nine ten eleven twelve".split())
-}
+_NUMBERS: Final = (
+    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
+)  # fmt: skip
+_WORDS: Final = {word: i for i, word in enumerate(_NUMBERS)}
 _COUNT: Final = re.compile(r"\b(once|twice|(\w+) times)\b")
 _TIME: Final = re.compile(
     r"from (?P<a>\d+(?:\.\d+)?) to (?P<b>\d+(?:\.\d+)?) s\b|(?:at about|at|around) (?P<m>\d+(?:\.\d+)?) s\b"

@@ -1,8 +1,8 @@
 """What is measured of a motion over time: one number a frame for each thing that a group or pair can do.
 
-Everything is taken in the body frame (origin at the pelvis, y up, z where the body faces, x to its own left; yaw
-removed, pitch and roll kept), so that a word such as "forward" means forward to the person. The quantities follow
-KinMo Eq. 1 and 3: group positions and their differences, angles at the joints that connect two groups.
+Everything is taken in the body frame (origin at the pelvis, y up, z where the body faces, x to its own left;
+yaw removed, pitch and roll kept), so that a word such as "forward" means forward to the person. The
+quantities follow KinMo Eq. 1 and 3: group positions and their differences, angles at the joints that connect two groups.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ class Signals:
         values: (field, channel) -> (T,). Metres, or degrees for angles. Channels by kind of field:
             torso: pitch, roll, twist, heading, forward, left, height;
             neck: pitch, roll (relative to the trunk);
-            arm: up, forward, out (wrist relative to shoulder), flexion (elbow), over_elbow (wrist above elbow), and
-            trunk_up, trunk_forward, trunk_out (the same as the first three, along the trunk's own axes);
+            arm: up, forward, out (wrist relative to shoulder), flexion (elbow), over_elbow (wrist above
+            elbow), trunk_up, trunk_forward, trunk_out (the same as the first three, along the trunk's own axes);
             leg: up, forward, out (ankle relative to hip), flexion (knee), height (ankle above the floor);
             pair: distance, left, up, forward (b minus a) and, for the five connected pairs, angle.
         feet: side -> (T, 3) position of the middle of the foot, metres, world frame.
@@ -88,7 +88,7 @@ def _turn(vectors: Array, yaw: Array) -> Array:
 
 
 def _pitch_roll(vectors: Array) -> tuple[Array, Array]:
-    """Pitch (forward positive) and roll (to the left positive) of (T, 3) directions off the vertical, degrees."""
+    """Pitch (forward positive) and roll (left positive) of (T, 3) directions off the vertical, degrees."""
     length = np.maximum(np.linalg.norm(vectors, axis=-1), 1e-9)
     pitch = np.degrees(np.unwrap(np.arctan2(vectors[:, FORWARD], vectors[:, UP])))
     return pitch, np.degrees(np.arcsin(np.clip(vectors[:, LATERAL] / length, -1, 1)))

@@ -1,4 +1,4 @@
-"""The kinematic describer: six plus fifteen sentences by rule from a motion's own geometry. No key, no network."""
+"""The kinematic describer: 6 + 15 sentences by rule from a motion's own geometry, with no key and no network."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ class _Writer:
         return phrases.HINGES.get(self.kind, "")
 
     def _movers(self) -> dict[str, str]:
-        """Name the group that moves and the one it is seen against: limbs move past the trunk, not it past them."""
+        """Name the group that moves and the one it is seen against: limbs move past the trunk."""
         if self.kind != "pair":
             return {}
         a, b = (phrases.GROUP_WORDS[name] for name in self.field.split("__"))
@@ -202,7 +202,7 @@ class _Writer:
     # pairs ------------------------------------------------------------------------------------------------------
 
     def _pair_clause(self, clause: Clause, spoken: str) -> tuple[str, str]:
-        """Things that both do share the subject; "the a comes above the b" has its own, and needs "they" after it."""
+        """Things that both do share the subject; "the a comes above the b" has its own: "they" after it."""
         both, rest = self._both(clause.events)
         parts = [b for b in both if not b.startswith("the ")]
         own = [b for b in both if b.startswith("the ")]

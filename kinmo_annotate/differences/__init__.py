@@ -32,9 +32,9 @@ class Differences:
 def find_differences(joints: NDArray[np.floating], fps: float) -> Differences:
     """Find everything notable that each group and each pair did, in order of time.
 
-    Movements are found between the turning points of each measured signal over the whole motion, rather than
-    between neighbouring keyframes only: a hand that goes up and comes back between two keyframes would leave no
-    trace in their poses. Repeated movement is found once and counted.
+    Movements are found between the turning points of each measured signal over the whole motion, rather
+    than between neighbouring keyframes only: a hand that goes up and comes back between two keyframes would
+    leave no trace in their poses. Repeated movement is found once and counted.
 
     Args:
         joints: (T, 22, 3) positions, metres, y up.

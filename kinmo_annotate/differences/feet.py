@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -125,9 +126,7 @@ def _with_marching(moves: dict[str, list[Excursion]], fps: float) -> dict[str, l
     lifts = sorted(
         (m.start, side, m) for side, ms in moves.items() for m in ms if m.is_step or m.lift >= _MARCH_M
     )
-    turns = [
-        a for a, b in zip(lifts, lifts[1:], strict=False) if a[1] != b[1] and b[0] - a[2].end < 0.5 * fps
-    ]
+    turns = [a for a, b in pairwise(lifts) if a[1] != b[1] and b[0] - a[2].end < 0.5 * fps]
     marching = len(turns) >= 3
     return {
         side: [m for m in ms if m.is_step or (marching and m.lift >= _MARCH_M)] for side, ms in moves.items()

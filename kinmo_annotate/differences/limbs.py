@@ -35,7 +35,7 @@ _CHANNELS: Final = {
 _CYCLE_M: Final = {"up": 0.10, "forward": 0.13, "out": 0.10}
 _CYCLE_DEG: Final = 25.0
 _LONGEST_HALF_S: Final = 0.8
-# A hand this little below its shoulder, and above its elbow, is a raised hand: it waves where a low one swings.
+# A hand this little below its shoulder, and above its elbow, is raised: it waves where a low one swings.
 _RAISED_M: Final = -0.25
 # A wide wave dips below that for a moment.
 _DIP_S: Final = 0.5
@@ -104,7 +104,7 @@ def _counted(field: str, action: str, spans: list[tuple[int, int]], fps: float) 
 
 
 def _own_movement(signals: Signals, side: str, event: Event) -> bool:
-    """A planted foot does not swing: when the hips move over it, its place relative to them is their doing."""
+    """A planted foot does not swing: when the hips move over it, its change of place is their doing."""
     if event.action not in ("swing_forward", "swing_back", "move_out", "move_in"):
         return True
     a, b = round(event.start_s * signals.fps), round(event.end_s * signals.fps)
@@ -123,9 +123,9 @@ def _outside(part: Swing | Cycle, spans: list[tuple[int, int]], share: float = 0
 def _phases(signals: Signals, field: str, told: list[tuple[int, int]]) -> list[Event]:
     """Single movements outside the spans already told.
 
-    The largest swing of any channel opens a phase; swings that mostly lie inside a phase only colour it, and each
-    channel is then judged by its net change over the phase: an arm that goes up past the side and over the head
-    rises, and its way out and in again is not told as two movements.
+    The largest swing of any channel opens a phase; swings that mostly lie inside a phase only colour it, and
+    each channel is then judged by its net change over the phase: an arm that goes up past the side and over the
+    head rises, and its way out and in again is not told as two movements.
     """
     found = [
         (abs(s.delta) / _notable(field, channel), s)
@@ -205,7 +205,7 @@ def _repeats(signals: Signals, field: str) -> list[_Repeat]:
 
 
 def _name_repeat(signals: Signals, field: str, repeat: _Repeat) -> list[Event]:
-    """A raised hand that goes to and fro waves; a hanging one swings; anything else is told by its two directions."""
+    """A raised hand that goes to and fro waves, a hanging one swings; else its two directions are told."""
     c = repeat.cycle
     span = slice(c.start, c.end + 1)
     start, end = c.start / signals.fps, c.end / signals.fps

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -79,7 +80,7 @@ def _angle(signals: Signals, field: str) -> list[Event]:
 
 
 def _relations(signals: Signals, field: str) -> list[Event]:
-    """Changes of order along the body's axes: b minus a changes its sign by more than the margin on both sides."""
+    """Changes of order along the body's axes: b minus a changes its sign, by the margin on both sides."""
     a, b = field.split("__")
     events = _flips(signals, field, "up", ("below", "above"))
     events += _flips(signals, field, "forward", ("behind", "in_front"))
@@ -89,13 +90,13 @@ def _relations(signals: Signals, field: str) -> list[Event]:
 
 
 def _flips(signals: Signals, field: str, channel: str, names: tuple[str, str]) -> list[Event]:
-    """Name the changes of sign of b - a: `names` are a's new place when the signal has become positive, negative."""
+    """Name the changes of sign of b - a: `names` are a's new place when it becomes positive, negative."""
     x = signals.values[field, channel]
     margin = action_of(field, names[0]).notable
     sign = np.where(x > margin, 1, np.where(x < -margin, -1, 0))
     settled = np.flatnonzero(sign)
     events = []
-    for i, j in zip(settled, settled[1:], strict=False):
+    for i, j in pairwise(settled):
         if sign[i] != sign[j]:
             events.append(
                 _seconds(signals, field, names[0] if sign[j] > 0 else names[1], int(i), int(j), abs(x[j]))

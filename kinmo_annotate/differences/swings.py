@@ -1,8 +1,9 @@
-"""Turn one measured signal into swings (from one turning point to the next) and cycles (swings that repeat)."""
+"""Turn a measured signal into swings (from one turning point to the next) and cycles (swings that repeat)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,7 +88,7 @@ def swings(x: Array, notable: float) -> list[Swing]:
         notable: smallest change that counts, in the signal's unit.
     """
     points = turning_points(x, notable)
-    return [_trimmed(x, a, b) for a, b in zip(points, points[1:], strict=False)]
+    return [_trimmed(x, a, b) for a, b in pairwise(points)]
 
 
 def _trimmed(x: Array, a: int, b: int) -> Swing:
@@ -109,7 +110,7 @@ def cycles(x: Array, amplitude: float, longest_half: float, least: int = 2) -> l
         least: smallest number of full cycles.
     """
     points = turning_points(x, amplitude)
-    halves = [Swing(a, b, float(x[b] - x[a])) for a, b in zip(points, points[1:], strict=False)]
+    halves = [Swing(a, b, float(x[b] - x[a])) for a, b in pairwise(points)]
     found: list[Cycle] = []
     run: list[Swing] = []
     for half in [*halves, None]:
