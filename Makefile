@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick slow lint types bench notebook picture hooks clean
+.PHONY: help demo test quick slow lint types bench tables picture hooks clean
 
 VENV := .venv
 OUT := out
@@ -13,6 +13,8 @@ MOTIONS := 60
 SEED := 0
 # The motion whose sentences `make demo` prints and draws.
 SHOW := 000000
+# The motion on README's picture.
+PICTURED := $(SHOW)
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
 PYTEST := $(BIN)/python -m pytest
@@ -87,8 +89,14 @@ types: $(VENV)/.dev  ## Check types.
 bench: $(VENV)/.dev  ## Run the benchmarks; each prints ratios against a straightforward baseline.
 	@for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python "$$file"; done
 
+tables: $(VENV)/.kinmo  ## Write the generated tables of README and docs anew.
+	$(BIN)/python docs/tables.py
+
 picture: $(VENV)/.kinmo  ## Draw the picture of README anew, from a demo motion.
-	$(BIN)/python docs/picture.py docs/picture.png
+	@rm -rf $(OUT)/picture
+	$(KINMO) data demo $(OUT)/picture/motions --motions $(MOTIONS) --seed $(SEED)
+	$(KINMO) annotate run $(OUT)/picture/motions --out $(OUT)/picture/dataset --seed $(SEED)
+	$(KINMO) dataset show $(OUT)/picture/dataset $(PICTURED) --picture docs/picture.png
 
 hooks: $(VENV)/.dev  ## Install the pre-commit hooks.
 	$(BIN)/pre-commit install
