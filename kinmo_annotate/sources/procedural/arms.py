@@ -7,7 +7,7 @@ import numpy as np
 from kinmo_annotate.sources.procedural import poses
 from kinmo_annotate.sources.procedural.body import SIGN
 from kinmo_annotate.sources.procedural.registry import COUNTS, Phrases, deg, kind, often
-from kinmo_annotate.sources.procedural.stage import ALL_FIELDS, ArmPose, Stage, Word, arm, arms, ease
+from kinmo_annotate.sources.procedural.stage import ALL_FIELDS, ArmPose, Stage, Word, arm, arms, glide
 
 
 def _rest(stage: Stage) -> dict[str, object]:
@@ -163,7 +163,7 @@ def arm_circles(stage: Stage) -> Phrases:
     out, reach = 0.30, 0.965
     seconds = stage.pick(0.85, 1.15) * count
     frames = stage.frames(seconds)
-    angle = way * 2 * np.pi * count * _steady(np.arange(1, frames + 1) / frames)
+    angle = way * 2 * np.pi * count * glide(np.arange(1, frames + 1) / frames)
     flat = np.sqrt(reach**2 - out**2)
     hand = np.stack([np.full(frames, out), -flat * np.cos(angle), flat * np.sin(angle)], axis=-1)
     pole = np.stack([np.full(frames, 0.6), -np.sin(angle) * 0.3, -np.cos(angle)], axis=-1)
@@ -176,12 +176,6 @@ def arm_circles(stage: Stage) -> Phrases:
     _back(stage, 0.5, *sides)
     what = "both arms" if both else f"the {stage.side} arm"
     return f"circles {what} {often(count)}", f"swings {what} around in circles", f"makes {COUNTS[count]} big circles with {what}"
-
-
-def _steady(share: np.ndarray) -> np.ndarray:
-    """Progress from 0 to 1 at an even pace but for a gentle start and end."""
-    speed = ease(share / 0.2) * ease((1 - share) / 0.2) + 1e-9
-    return np.cumsum(speed) / speed.sum()
 
 
 @kind

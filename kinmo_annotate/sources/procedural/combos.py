@@ -11,7 +11,7 @@ _JOIN = ("{}, then {}", "{} and then {}", "first {}, afterwards {}")
 
 def _both(stage: Stage, first: Action, second: Action) -> Phrases:
     """Play two actions in order, briskly, and join what is said of them."""
-    stage.tempo *= 0.85
+    stage.tempo = max(0.78, 0.88 * stage.tempo)
     before = first(stage)
     stage.hold(0.25)
     if stage.chance():

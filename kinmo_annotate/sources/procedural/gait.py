@@ -14,7 +14,7 @@ import numpy as np
 from kinmo_annotate.schema.skeleton import FPS, pair_name
 from kinmo_annotate.sources.procedural.body import SIGN, Array, Channels, home_toe
 from kinmo_annotate.sources.procedural.stage import (
-    ALL_FIELDS, ArmPose, Phase, Stage, Word, bump, ease, hand_path, other, through,
+    ALL_FIELDS, ArmPose, Phase, Stage, Word, bump, ease, glide, hand_path, other, through,
 )  # fmt: skip
 
 _FINE: Final = 8
@@ -88,7 +88,7 @@ def step(stage: Stage, gait: Gait) -> None:
 def _path(stage: Stage, gait: Gait, seconds: float) -> tuple[Array, Array, Array, Array]:
     """Times, x, z and yaw of the pelvis on a fine grid: gently started and stopped."""
     time = np.linspace(0, seconds, round(seconds * FPS) * _FINE + 1)
-    ramp = min(0.35 * seconds, 0.6)
+    ramp = min(0.45 * seconds, 1.7 * gait.step_s * stage.tempo)
     speed = ease(time / ramp) * ease((seconds - time) / ramp)
     done = np.concatenate([[0.0], np.cumsum((speed[1:] + speed[:-1]) / 2)])
     total, done = done[-1], done / done[-1]
@@ -120,7 +120,7 @@ def _foot(
         place = np.array([np.interp(when, path[0], track) for track in path[1:]])
         goal, facing = _print_at(side, stage.width, place)
         share = (at - start) / swing_s
-        moved = ease(share)
+        moved = glide(share)
         heading = np.array([np.sin(facing), 0.0, np.cos(facing)])
         toe = toe + moved[:, None] * (goal - toe) * (share > 0)[:, None]
         toe[:, 1] = np.where((share > 0) & (share < 1), gait.lift * bump(share), toe[:, 1])

@@ -13,7 +13,7 @@ from kinmo_annotate.sources.procedural.stage import Stage, arm
 def walk_forward(stage: Stage, steps: int = 0) -> Phrases:
     """Walk straight on."""
     steps = steps or stage.times(4, 9)
-    step(stage, Gait(stage.side, steps, 0.54, forward=steps * stage.sized(0.42, 0.66), swing=stage.sized(20, 32)))
+    step(stage, Gait(stage.side, steps, 0.54, forward=(steps - 1.5) * stage.sized(0.42, 0.66), swing=stage.sized(20, 32)))
     return "walks forward", f"takes {COUNTS[steps]} steps forward", "walks straight ahead and stops"
 
 
@@ -21,7 +21,7 @@ def walk_forward(stage: Stage, steps: int = 0) -> Phrases:
 def walk_backward(stage: Stage) -> Phrases:
     """Walk backwards."""
     steps = stage.times(4, 7)
-    step(stage, Gait(stage.side, steps, 0.60, forward=-steps * stage.sized(0.30, 0.44), heel=14.0,
+    step(stage, Gait(stage.side, steps, 0.60, forward=-(steps - 1.5) * stage.sized(0.30, 0.44), heel=14.0,
                      swing=stage.sized(16, 22)))  # fmt: skip
     return "walks backward", f"takes {COUNTS[steps]} steps back", "slowly walks back without turning"
 
@@ -39,7 +39,7 @@ def sidestep(stage: Stage) -> Phrases:
 def run_forward(stage: Stage) -> Phrases:
     """Run straight on."""
     steps = stage.times(5, 9)
-    step(stage, Gait(stage.side, steps, 0.37, forward=steps * stage.sized(0.72, 0.98), duty=0.38, lift=0.24, heel=48.0,
+    step(stage, Gait(stage.side, steps, 0.37, forward=(steps - 1.5) * stage.sized(0.72, 0.98), duty=0.38, lift=0.24, heel=48.0,
                      swing=stage.sized(30, 42), run=True))  # fmt: skip
     return "runs forward", "jogs straight ahead and stops", "runs ahead"
 
@@ -49,7 +49,7 @@ def walk_and_turn(stage: Stage) -> Phrases:
     """Walk, turn on the way, walk on."""
     side, steps = stage.side, stage.times(8, 10)
     angle = deg(stage.pick(75, 110))
-    step(stage, Gait(side, steps, 0.53, forward=steps * stage.sized(0.40, 0.56), turn=SIGN[side] * angle,
+    step(stage, Gait(side, steps, 0.53, forward=(steps - 1.5) * stage.sized(0.40, 0.56), turn=SIGN[side] * angle,
                      window=(0.3, 0.68), swing=stage.sized(18, 26)))  # fmt: skip
     return (
         f"walks forward and turns {side}",
@@ -63,7 +63,7 @@ def walk_in_curve(stage: Stage) -> Phrases:
     """Walk along an arc, up to most of a circle."""
     side, steps = stage.side, stage.times(8, 12)
     angle = deg(stage.pick(80, 250))
-    step(stage, Gait(side, steps, 0.53, forward=steps * stage.sized(0.42, 0.56), turn=SIGN[side] * angle,
+    step(stage, Gait(side, steps, 0.53, forward=(steps - 1.5) * stage.sized(0.42, 0.56), turn=SIGN[side] * angle,
                      swing=stage.sized(18, 26)))  # fmt: skip
     return (
         f"walks in a curve to the {side}",
@@ -103,7 +103,7 @@ def walk_with_hand_up(stage: Stage) -> Phrases:
     side, steps = stage.side, stage.times(4, 6)
     before = stage.state[f"{side}_hand"], stage.state[f"{side}_elbow"]
     stage.move(0.9, **arm(side, WAVE))
-    step(stage, Gait(stage.other, steps, 0.55, forward=steps * stage.sized(0.42, 0.6), swing=stage.sized(20, 28),
+    step(stage, Gait(stage.other, steps, 0.55, forward=(steps - 1.5) * stage.sized(0.42, 0.6), swing=stage.sized(20, 28),
                      busy=(side,)))  # fmt: skip
     stage.move(0.9, **{f"{side}_hand": before[0], f"{side}_elbow": before[1]})
     return (
