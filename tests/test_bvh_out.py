@@ -9,6 +9,7 @@ from kinmo_annotate.bvh_out import write_bvh
 from kinmo_annotate.schema.records import MotionError
 from kinmo_annotate.schema.shards import DatasetError
 from kinmo_annotate.schema.skeleton import JOINTS, PARENTS, TARGET_OFFSETS
+from kinmo_annotate.sources import open_source
 
 TENTH_OF_A_MILLIMETRE = 1e-4
 
@@ -121,6 +122,21 @@ def test_real_motions_within_a_tenth_of_a_millimetre_and_without_jumps(
         assert error < TENTH_OF_A_MILLIMETRE, path.name
         assert sum(counts.values()) == 69, path.name
         assert max(np.abs(np.diff(a, axis=0)).max() for a in angles.values()) < 180, path.name
+
+
+def test_imported_exported_and_imported_again_is_the_same_motion(tmp_path: Path, shared_data: Path) -> None:
+    (tmp_path / "out").mkdir()
+    first = {}
+    for path in [*sorted((shared_data / "bvh").glob("*.bvh"))[::15]]:
+        source = open_source(path)
+        (motion,) = [source.load(entry) for entry in source.entries()]
+        first[motion.motion_id] = motion.joints
+        write_bvh(motion.joints, tmp_path / "out" / path.name, motion.fps)
+    source = open_source(tmp_path / "out")
+    second = {motion.motion_id: motion.joints for motion in map(source.load, source.entries())}
+    assert first.keys() == second.keys()
+    for name, joints in first.items():
+        assert np.abs(second[name] - joints).max() < 1e-3 / 20, name
 
 
 def test_equal_motions_give_equal_bytes(tmp_path: Path) -> None:

@@ -2,11 +2,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from kinmo_annotate import joint_rotations as solver
 from kinmo_annotate.schema import rotations as rot
 from kinmo_annotate.schema.records import MotionError
 from kinmo_annotate.schema.skeleton import JOINT, JOINTS, PARENTS, RAW_DIRECTIONS
+from kinmo_annotate.sources.bvh import detect_unit
+from kinmo_annotate.sources.bvh_read import local_pose, read_bvh, resample, world_positions
+from kinmo_annotate.sources.mapping import choose
 
 # Rest offsets in metres of a T-pose: what `joint_rotations` calls rest.
 OFFSETS = np.zeros((22, 3))
@@ -104,7 +108,7 @@ def test_a_straight_arm_keeps_the_twist_of_the_frames_around() -> None:
 def test_a_straight_leg_is_turned_by_its_foot() -> None:
     joints, world = posed(40, left_hip=along((0, 1, 0), np.full(40, 0.6)))
     error = degrees_between(solver.joint_rotations(joints), world)
-    assert error[:, JOINT["left_hip"]].max() < 3.0
+    assert error[:, JOINT["left_hip"]].max() < 5.0  # of 34
 
 
 def test_elbow_turns_about_its_hinge_alone() -> None:
@@ -147,6 +151,24 @@ def test_unusable_motion_is_refused() -> None:
         solver.joint_rotations(np.zeros((10, 24, 3)))
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_any_cloud_of_points_gives_rotations_that_rebuild_it(seed: int) -> None:
+    joints = np.random.default_rng(seed).normal(scale=0.5, size=(20, 22, 3))
+    turns = solver.joint_rotations(joints)
+    np.testing.assert_allclose(turns @ turns.swapaxes(-1, -2), np.tile(np.eye(3), (20, 22, 1, 1)), atol=1e-9)
+    rebuilt = solver.forward_kinematics(turns, solver.bone_offsets(joints, turns), joints[:, 0])
+    np.testing.assert_allclose(rebuilt, joints, atol=1e-9)
+
+
+def test_the_frame_rate_hardly_changes_the_answer() -> None:
+    t = np.linspace(0, 4 * np.pi, 240)
+    joints, _ = posed(
+        240, left_shoulder=along((0.5, 0, -1), np.sin(t)), left_elbow=along((0, -1, 0), 0.9 - np.cos(t))
+    )
+    fast, slow = solver.joint_rotations(joints, fps=60.0)[::3], solver.joint_rotations(joints[::3], fps=20.0)
+    assert degrees_between(fast, slow).max() < 5.0
+
+
 def sampled(shared_data: Path, every: int) -> list[np.ndarray]:
     return [np.load(path) for path in sorted((shared_data / "mocap/new_joints").glob("*.npy"))[::every]]
 
@@ -172,3 +194,56 @@ def test_real_motions_bend_at_the_hinges(shared_data: Path) -> None:
         clear = size > np.radians(20)
         assert clear.sum() > 200
         assert (bend[clear] @ axis > 0.9 * size[clear]).mean() > 0.99
+
+
+# What the files call the joints below; their rest poses differ from ours, so rotations agree up to a constant.
+NAMES = {
+    "dataset-*_001.bvh": {
+        "pelvis": "Hips", "spine3": "Chest", "left_shoulder": "UpperArm_L", "right_shoulder": "UpperArm_R",
+        "left_hip": "UpperLeg_L", "right_hip": "UpperLeg_R", "left_knee": "LowerLeg_L",
+    },
+    "cmu_0[23]*.bvh": {
+        "pelvis": "hip", "spine3": "chest", "left_shoulder": "lShldr", "right_shoulder": "rShldr",
+        "left_hip": "lThigh", "right_hip": "rThigh", "left_elbow": "lForeArm", "right_elbow": "rForeArm",
+    },
+}  # fmt: skip
+
+
+def truth(path: Path, names: dict[str, str]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Joints (T, 22, 3) in metres and the global rotations that a BVH file really gives its joints."""
+    bvh = read_bvh(path)
+    bvh.values = bvh.values[round(bvh.fps / 2) :]  # some begin in a T-pose
+    positions, quats = resample(*local_pose(bvh), bvh.fps, 20.0)
+    points = world_positions(bvh.skeleton, positions, quats)
+    joints = np.einsum("ij,tjk->tik", choose(bvh.skeleton.names, str(path))[1], points)
+    for joint, parent in enumerate(bvh.skeleton.parents):
+        if parent >= 0:
+            quats[:, joint] = rot.quat_multiply(quats[:, parent], quats[:, joint])
+    turns = {
+        ours: rot.quat_to_matrix(quats[:, bvh.skeleton.names.index(name)]) for ours, name in names.items()
+    }
+    return joints * detect_unit(joints, str(path))[1], turns
+
+
+def apart(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
+    """Degrees (T,) between two rotations over time, after the constant turn that makes them most alike."""
+    relative = theirs.swapaxes(-1, -2) @ ours
+    constant = Rotation.from_matrix(relative).mean().as_matrix()
+    return degrees_between(np.broadcast_to(constant, relative.shape), relative)
+
+
+@pytest.mark.parametrize("pattern", NAMES)
+def test_twist_is_the_one_that_the_actor_really_had(shared_data: Path, pattern: str) -> None:
+    errors: dict[str, list[np.ndarray]] = {name: [] for name in NAMES[pattern]}
+    naive: list[np.ndarray] = []
+    for path in sorted((shared_data / "bvh").glob(pattern))[:6]:
+        joints, turns = truth(path, NAMES[pattern])
+        ours = solver.joint_rotations(joints)
+        for name, theirs in turns.items():
+            errors[name].append(apart(ours[:, JOINT[name]], theirs))
+        naive.append(apart(naive_rotations(joints)[:, JOINT["left_elbow"] - 1], turns["left_shoulder"]))
+    for name, error in errors.items():
+        assert np.median(np.concatenate(error)) < 4, name  # degrees
+        assert np.percentile(np.concatenate(error), 90) < 12, name
+    ours_90 = np.percentile(np.concatenate(errors["left_shoulder"]), 90)
+    assert np.percentile(np.concatenate(naive), 90) > 2 * ours_90
