@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinmo_annotate.schema.records import Failure, Motion, MotionError, Source, check_joints
-from kinmo_annotate.schema.skeleton import FORWARD, FPS, JOINT
+from kinmo_annotate.schema.rotations import normalise
+from kinmo_annotate.schema.skeleton import FORWARD, FPS, JOINT, LATERAL
 from kinmo_annotate.sources.base import Entry
 from kinmo_annotate.sources.bvh_read import (
     Bvh,
@@ -134,7 +135,7 @@ def to_joints(bvh: Bvh, where: str, table: Table | None = None) -> tuple[NDArray
         f"{up} up",
         f"{bvh.fps:g} fps to {FPS:g} fps",
     ]
-    return joints, notes + _doubts(bvh, joints)
+    return joints, notes + _doubts(joints)
 
 
 def _check_finite(mapped: NDArray[np.float64], where: str) -> None:
@@ -172,24 +173,26 @@ def _chain(joints: NDArray[np.float64], chain: tuple[int, ...]) -> float:
     return float(np.median(bones, axis=0).sum())
 
 
-def _doubts(bvh: Bvh, joints: NDArray[np.float32]) -> list[str]:
-    """Note what looks wrong but is left alone: a rest pose at the start, left and right exchanged."""
+def _doubts(joints: NDArray[np.float32]) -> list[str]:
+    """Note what looks wrong but is left alone: a T-pose at the start, left and right exchanged."""
     notes = []
-    turning = _rotation_columns(bvh)
-    if turning[0].max(initial=0.0) < 3.0 and np.median(turning[1:].max(axis=1, initial=0.0)) > 15.0:
-        notes.append("frame 0 is the rest pose and is kept (--skip SECONDS leaves out the start)")
+    in_t_pose = _arms_sideways(joints)
+    if in_t_pose[0] and in_t_pose.mean() < 0.2:
+        notes.append(
+            "it begins in a T-pose, which is kept (`kinmo data import --skip SECONDS` leaves it out)"
+        )
     toes = joints[:, [JOINT["left_foot"], JOINT["right_foot"]]]
     toes = (toes - joints[:, [JOINT["left_ankle"], JOINT["right_ankle"]]]).mean(axis=1)
     yaw = facing(joints)
-    if np.median(toes[:, 0] * np.sin(yaw) + toes[:, FORWARD] * np.cos(yaw)) < -0.03:
+    if np.median(toes[:, LATERAL] * np.sin(yaw) + toes[:, FORWARD] * np.cos(yaw)) < -0.03:
         notes.append("the toes point backwards: left and right may be exchanged in the file or its mapping")
     return notes
 
 
-def _rotation_columns(bvh: Bvh) -> NDArray[np.float64]:
-    """Give the sizes of all rotations below the root, (T, C') degrees within 0..180."""
-    columns, at = [], 0
-    for parent, channels in zip(bvh.skeleton.parents, bvh.skeleton.channels, strict=True):
-        columns += [at + i for i, channel in enumerate(channels) if channel[1] == "r" and parent >= 0]
-        at += len(channels)
-    return np.abs((bvh.values[:, columns] + 180.0) % 360.0 - 180.0)
+def _arms_sideways(joints: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Tell for each frame whether both arms lie along the line of the shoulders, within 20 degrees."""
+    left, right = (joints[:, JOINT[f"{side}_wrist"]] for side in ("left", "right"))
+    bones = (left - joints[:, JOINT["left_shoulder"]], joints[:, JOINT["right_shoulder"]] - right)
+    across = normalise(joints[:, JOINT["left_shoulder"]] - joints[:, JOINT["right_shoulder"]])
+    along = [np.einsum("ti,ti->t", normalise(bone), across) for bone in bones]
+    return np.minimum(*along) > np.cos(np.deg2rad(20.0))

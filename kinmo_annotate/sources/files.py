@@ -103,16 +103,22 @@ def entries_of_files(root: Path, paths: list[Path]) -> tuple[list[Entry], list[F
     for path in paths:
         relative = Path(path.name) if path == root else path.relative_to(root)
         motion_id = "__".join(relative.with_suffix("").parts)
-        if not is_utf8(str(path)):
+        if not _is_plain(motion_id) or not is_utf8(str(path)):
             safe = motion_id.encode("utf-8", "backslashreplace").decode()
             shown = str(path).encode("utf-8", "backslashreplace").decode()
-            failures.append(failure(safe, shown, "its name is not UTF-8", "Rename the file."))
+            reason = "its name is not UTF-8, or has line breaks or spaces at an end"
+            failures.append(failure(safe, shown, reason, "Rename the file."))
         elif motion_id in entries:
             reason = f"has the same id as {entries[motion_id].path}"
             failures.append(failure(motion_id, str(path), reason, "Rename one of the two files."))
         else:
             entries[motion_id] = Entry(motion_id, str(path))
     return list(entries.values()), failures
+
+
+def _is_plain(motion_id: str) -> bool:
+    """Tell whether an id can stand on a line of its own and be read back."""
+    return motion_id == motion_id.strip() and len(motion_id.splitlines()) == 1
 
 
 def is_utf8(text: str) -> bool:
