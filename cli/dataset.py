@@ -128,30 +128,27 @@ def _draw(
 ) -> list[Path]:
     """Write what was asked for."""
     wanted = [path for path in (picture, film, bvh) if path is not None]
-    if wanted and found.joints is None:
+    if not wanted:
+        return []
+    record, joints = found.record, found.joints
+    if joints is None:
         reason = f"{dataset} carries texts only, so there is no motion to draw"
         fail(reason, "Put your own copy of the motions back with `kinmo dataset join`.")
     if picture is not None:
-        _draw_sheet(found, picture)
+        from kinmo_annotate.render import contact_sheet
+
+        sentences = {**record["groups"], **record["interactions"]}
+        title = f"{record['motion_id']}  {_title(found)}".strip()
+        contact_sheet(joints, _keyframes(found), sentences, picture, record["fps"], title)
     if film is not None:
         from kinmo_annotate.render import film as write_film
 
-        write_film(found.joints, film, found.record["fps"], _title(found), _keyframes(found))
+        write_film(joints, film, record["fps"], _title(found), _keyframes(found))
     if bvh is not None:
         from kinmo_annotate.bvh_out import write_bvh
 
-        write_bvh(found.joints, bvh, found.record["fps"])
+        write_bvh(joints, bvh, record["fps"])
     return wanted
-
-
-def _draw_sheet(found: Found, path: Path) -> None:
-    """Draw the contact sheet."""
-    from kinmo_annotate.render import contact_sheet
-
-    record = found.record
-    sentences = {**record["groups"], **record["interactions"]}
-    title = f"{record['motion_id']}  {_title(found)}".strip()
-    contact_sheet(found.joints, _keyframes(found), sentences, path, record["fps"], title)
 
 
 def _keyframes(found: Found) -> list[Any]:

@@ -9,6 +9,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from kinmo_annotate.schema.records import (
+    NO_MOVEMENT,
+    Caption,
+    Check,
+    Failure,
+    Keyframe,
+    Motion,
+    Provenance,
+    Row,
+    Source,
+)
+from kinmo_annotate.schema.skeleton import FIELDS
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 # Tests must not reach for a model hub, and numpy must not fight the other test workers for cores.
@@ -72,6 +85,62 @@ def make_folder(tmp_path: Path, arm_motion: Callable[[int], np.ndarray]) -> Call
             (folder / "texts" / f"{motion_id}.txt").write_text(text)
         (folder / "train.txt").write_text("".join(f"{one}\n" for n, one in enumerate(ids) if n % 5 != 4))
         (folder / "test.txt").write_text("".join(f"{one}\n" for n, one in enumerate(ids) if n % 5 == 4))
+        return folder
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def make_rows(arm_motion: Callable[[int], np.ndarray]) -> Callable[..., list[Row]]:
+    """Make up so many rows, every third with features; motion number n has the id n in six digits."""
+
+    def make(motions: int, split: str = "train", first: int = 0) -> list[Row]:
+        return [_row(number, arm_motion(number), split) for number in range(first, first + motions)]
+
+    return make
+
+
+def _row(number: int, joints: np.ndarray, split: str) -> Row:
+    side = "left" if number % 2 else "right"
+    texts = dict.fromkeys(FIELDS, NO_MOVEMENT)
+    texts |= {
+        f"{side}_arm": f"The {side} arm rises and comes down again.",
+        "torso__neck": "Both stay upright.",
+    }
+    features = None
+    if number % 3 == 0:
+        features = np.random.default_rng(number).normal(size=(len(joints) - 1, 263)).astype(np.float32)
+    motion = Motion(
+        f"{number:06d}",
+        joints,
+        Source("made up", f"new_joints/{number:06d}.npy", license="CC0-1.0"),
+        captions=(Caption(f"a person lifts the {side} arm [slowly]"), Caption("stands", 0.0, 0.5)),
+        split=split,
+        features=features,
+    )
+    last = len(joints) - 1
+    middle = Keyframe(last // 2, 0.75, f"The {side} arm is raised to the side.")
+    keyframes = (Keyframe(0, 1.0, "The body stands upright."), middle, Keyframe(last, 0.5, "Both arms hang."))
+    made = Provenance("kinematic", "", "1", "posecodes", "tiny", 0.8, 7, "0.1.0", "2025-01-01T00:00:00Z")
+    checks = (Check(f"{side}_arm", f"{side} arm rises", "supported"),)
+    return Row(motion, keyframes, texts, made, checks)
+
+
+@pytest.fixture
+def make_dataset(tmp_path: Path, make_rows: Callable[..., list[Row]]) -> Callable[..., Path]:
+    """Write a dataset: two train shards and a test shard of so many made-up motions each, one failure."""
+    from kinmo_annotate.schema import shards
+
+    def write(motions: int = 4, name: str = "dataset") -> Path:
+        folder = tmp_path / name
+        infos = []
+        for number, (split, index) in enumerate((("train", 0), ("train", 1), ("test", 0))):
+            table = shards.rows_to_table(make_rows(motions, split, number * motions))
+            infos.append(shards.write_shard(table, folder / "data" / shards.shard_name(split, index)))
+        failures = [Failure("broken", "new_joints/broken.npy", "read", "has 1 frame", "Leave it out.")]
+        shards.write_failures(failures, folder / "failures.parquet")
+        shards.Manifest({"seed": 7}, "1", infos, failures=1).save(folder)
+        shards.write_card(folder)
         return folder
 
     return write

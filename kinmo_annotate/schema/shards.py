@@ -157,6 +157,8 @@ class Manifest:
         check_version(content.get("schema_version"), path)
         try:
             shards = [ShardInfo(str(s["name"]), int(s["rows"]), str(s["sha256"])) for s in content["shards"]]
+            for shard in shards:
+                split_of(shard.name)  # also keeps names from leading out of the dataset
             return cls(
                 settings=dict(content["settings"]),
                 prompt_version=str(content["prompt_version"]),
@@ -201,7 +203,7 @@ def check_version(found: object, where: str | Path) -> None:
     Raises:
         DatasetError: the version is newer than `SCHEMA_VERSION`, or no version at all.
     """
-    if not isinstance(found, int) or found < 1:
+    if type(found) is not int or found < 1:
         raise DatasetError(
             where, f"has no schema version that makes sense ({found!r})", "Fetch the dataset again."
         )
