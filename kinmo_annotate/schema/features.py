@@ -13,7 +13,9 @@ Quirks of the reference that models trained on such features rely on, all kept h
 - Rotations carry the twist of the shortest arc: they are not SMPL pose parameters.
 - Contacts compare a *squared* step with 0.002 and look at no height.
 - Root yaw velocity is the arcsine of a quaternion component whose hemisphere is never fixed. In the one frame
-  where the heading passes straight backwards (+-180 degrees) its sign is the wrong way round.
+  where the heading passes straight backwards (+-180 degrees) its sign is the wrong way round, and what is
+  recovered from such rows is turned by twice that frame's step from there on. HumanML3D's own joints have it
+  too, being recovered from their rows.
 """
 
 from __future__ import annotations
