@@ -9,6 +9,7 @@ A table stands between `<!-- table: NAME -->` and `<!-- end -->`. The tests run 
 from __future__ import annotations
 
 import inspect
+import itertools
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -67,13 +68,21 @@ def columns() -> Iterator[str]:
 
 
 def _short(kind: Any) -> str:
-    """Write a type in a few words: fields of the same type are listed together, many pairs as `...`."""
-    text = re.sub(r"(item|element|child_\d): ", "", str(kind))
-    text = re.sub(r"fixed_size_list<(\w+)>\[(\d+)\]", r"\1[\2]", text)
-    names = [inner.name for inner in kind] if text.startswith("struct") else []
-    if len(names) > 6 and all(inner.type == kind[0].type for inner in kind):
-        return f"struct<{names[0]}, ..., {names[-1]}: {kind[0].type}> ({len(names)} fields)"
-    return text
+    """Write a type in a few words; fields of a struct that follow each other and share a type share its name."""
+    import pyarrow as pa
+
+    if pa.types.is_fixed_size_list(kind):
+        return f"{_short(kind.value_type)}[{kind.list_size}]"
+    if pa.types.is_list(kind):
+        return f"list<{_short(kind.value_type)}>"
+    if not pa.types.is_struct(kind):
+        return str(kind)
+    parts = []
+    for inner, fields in itertools.groupby(kind, key=lambda field: _short(field.type)):
+        names = [field.name for field in fields]
+        shown = names if len(names) <= 6 else [names[0], f"... {len(names)} in all ...", names[-1]]
+        parts.append(f"{', '.join(shown)}: {inner}")
+    return f"struct<{'; '.join(parts)}>"
 
 
 def commands() -> Iterator[str]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -24,8 +24,9 @@ from kinmo_annotate.render.figure import (
     mix,
     smooth_targets,
 )
-from kinmo_annotate.render.paper import check_suffix, font, length, wrap, write_whole
+from kinmo_annotate.render.paper import check_suffix, font, length, wrap
 from kinmo_annotate.schema.records import Keyframe, MotionError, check_joints
+from kinmo_annotate.schema.shards import atomic_write
 from kinmo_annotate.schema.skeleton import FPS
 
 FILM_SUFFIXES: Final = (".gif", ".mp4")
@@ -47,12 +48,13 @@ def film(
         keyframes: marked on the time line.
 
     Raises:
-        MotionError: unusable joints, unknown ending, PyAV not installed, unwritable folder.
+        MotionError: unusable joints, unknown ending, PyAV not installed.
+        DatasetError: the file cannot be written.
     """
     check_suffix(path, FILM_SUFFIXES, "a film")
     check_joints(joints, str(path))
     write = _write_gif if path.suffix.lower() == ".gif" else _mp4_writer()
-    write_whole(path, lambda temporary: write(figure_frames(joints, fps, caption, keyframes), temporary, fps))
+    atomic_write(path, lambda file: write(figure_frames(joints, fps, caption, keyframes), file, fps))
 
 
 def figure_frames(
@@ -94,13 +96,13 @@ def _draw_time_line(
     pen.text((size[0] - 24 - length(clock, 14), y - 9), clock, FAINT, font=font(14))
 
 
-def _write_gif(frames: Iterator[Image.Image], path: Path, fps: float) -> None:
+def _write_gif(frames: Iterator[Image.Image], file: BinaryIO, fps: float) -> None:
     """Write an endless GIF. Its times are whole hundredths of a second: the rounding is carried over."""
     palette = _palette()
     pictures = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
     ends = np.round(np.arange(1, len(pictures) + 1) * 100 / fps).astype(int) * 10
     durations = np.diff(ends, prepend=0).clip(20).tolist()
-    pictures[0].save(path, "GIF", save_all=True, append_images=pictures[1:], duration=durations, loop=0)
+    pictures[0].save(file, "GIF", save_all=True, append_images=pictures[1:], duration=durations, loop=0)
 
 
 def _palette() -> Image.Image:
@@ -115,7 +117,7 @@ def _palette() -> Image.Image:
     return picture
 
 
-def _mp4_writer() -> Callable[[Iterator[Image.Image], Path, float], None]:
+def _mp4_writer() -> Callable[[Iterator[Image.Image], BinaryIO, float], None]:
     """Find PyAV before anything is drawn."""
     try:
         import av
@@ -126,8 +128,8 @@ def _mp4_writer() -> Callable[[Iterator[Image.Image], Path, float], None]:
             "Run: pip install 'kinmo[film]', or ask for .gif.",
         ) from None
 
-    def write(frames: Iterator[Image.Image], path: Path, fps: float) -> None:
-        with av.open(str(path), "w", format="mp4") as container:
+    def write(frames: Iterator[Image.Image], file: BinaryIO, fps: float) -> None:
+        with av.open(file, "w", format="mp4") as container:
             stream: Any = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
             stream.pix_fmt = "yuv420p"
             stream.options = {"crf": "20"}

@@ -1,10 +1,8 @@
-"""Text, layout and safe files: what sheets and films are put on."""
+"""Text and layout: what sheets and films are put on."""
 
 from __future__ import annotations
 
-import os
-import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -49,6 +47,11 @@ def _cut(word: str, width: float, size: int) -> list[str]:
     return pieces
 
 
+def largest(text: str, sizes: Sequence[int], width: float) -> int:
+    """Choose the first of some sizes, given from large to small, in which a text fits; else the last."""
+    return next((size for size in sizes if length(text, size) <= width), sizes[-1])
+
+
 def shortened(text: str, size: int, width: float) -> str:
     """Cut a text that is wider than `width` pixels, and say so with dots."""
     if length(text, size) <= width:
@@ -88,25 +91,3 @@ def check_suffix(path: Path, known: Sequence[str], what: str) -> None:
         raise MotionError(
             str(path), f"{ending}, which {what} cannot have here", f"End it in {' or '.join(known)}."
         )
-
-
-def write_whole(path: Path, save: Callable[[Path], None]) -> None:
-    """Let `save` write a file beside `path`, then put it in place: whole or not at all.
-
-    Raises:
-        MotionError: the folder or the file cannot be written.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix.lower(), dir=path.parent)
-        os.close(handle)
-        try:
-            save(Path(name))
-            Path(name).chmod(0o644)
-            os.replace(name, path)
-        finally:
-            Path(name).unlink(missing_ok=True)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        remedy = "Choose a file in a folder that you may write to."
-        raise MotionError(str(path), f"cannot be written ({reason})", remedy) from None

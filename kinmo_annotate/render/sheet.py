@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -25,14 +25,15 @@ from kinmo_annotate.render.figure import (
 from kinmo_annotate.render.paper import (
     check_suffix,
     font,
+    largest,
     length,
     rounded_mask,
     shortened,
     stack,
     wrap,
-    write_whole,
 )
 from kinmo_annotate.schema.records import NO_MOVEMENT, Keyframe, MotionError, check_joints
+from kinmo_annotate.schema.shards import atomic_write
 from kinmo_annotate.schema.skeleton import FPS, GROUP_NAMES, PAIR_NAMES
 
 SHEET_SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".webp")
@@ -68,7 +69,8 @@ def contact_sheet(
         title: printed on top.
 
     Raises:
-        MotionError: unusable joints, no keyframe or one beyond the end, unknown ending, unwritable folder.
+        MotionError: unusable joints, no keyframe or one beyond the end, unknown ending.
+        DatasetError: the file cannot be written.
     """
     check_suffix(path, SHEET_SUFFIXES, "a picture")
     check_joints(joints, title or str(path))
@@ -76,7 +78,7 @@ def contact_sheet(
     sentences = _sentences(descriptions)
     head = _head(title, len(joints), fps, len(keyframes))
     sheet = stack([head, strip, sentences], spacing=26, margin=_MARGIN)
-    write_whole(path, lambda temporary: _save_picture(sheet, temporary))
+    atomic_write(path, lambda file: _save_picture(sheet, file, path.suffix.lower()))
 
 
 def _drawable(keyframes: Sequence[Keyframe], frames: int, title: str) -> list[Keyframe]:
@@ -103,7 +105,8 @@ def _head(title: str, frames: int, fps: float, keyframes: int) -> Image.Image:
     count = f"{keyframes} keyframe" + "s" * (keyframes != 1)
     if keyframes > MAX_KEYFRAMES:
         count += f" ({MAX_KEYFRAMES} drawn)"
-    pen.text((0, 0), shortened(title or "motion", 30, 760), INK, font=font(30))
+    size = largest(title, (30, 26, 22), 760)
+    pen.text((0, 30 - size), shortened(title, size, 760), INK, font=font(size))
     pen.text(
         (0, 42), f"{frames / fps:.1f} s   {frames} frames at {fps:g} fps   {count}", FAINT, font=font(18)
     )
@@ -210,11 +213,10 @@ def _entry(field: str, sentence: str, width: int) -> Image.Image:
     return image
 
 
-def _save_picture(image: Image.Image, path: Path) -> None:
+def _save_picture(image: Image.Image, file: BinaryIO, suffix: str) -> None:
     """Save with few bytes: flat drawings lose nothing visible in 256 colours."""
-    if path.suffix == ".png":
-        image.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(
-            path, optimize=True
-        )
+    if suffix == ".png":
+        flat = image.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+        flat.save(file, "PNG", optimize=True)
     else:
-        image.save(path, quality=92)
+        image.save(file, "WEBP" if suffix == ".webp" else "JPEG", quality=92)

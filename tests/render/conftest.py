@@ -1,18 +1,13 @@
 import numpy as np
 import pytest
 
-from kinmo_annotate.schema.skeleton import JOINT, PARENTS, TARGET_OFFSETS
+from kinmo_annotate.schema.skeleton import JOINT
 
 
 @pytest.fixture
-def standing() -> np.ndarray:
+def standing(arm_motion) -> np.ndarray:
     """A body (22, 3) that stands on the ground and faces +z, arms hanging."""
-    body = np.zeros((22, 3))
-    for joint, parent in enumerate(PARENTS):
-        if parent >= 0:
-            body[joint] = body[parent] + TARGET_OFFSETS[joint]
-    body[:, 1] -= body[:, 1].min()
-    return body
+    return arm_motion(0)[0].astype(float)
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from PIL import Image
 
 from kinmo_annotate.render import contact_sheet
 from kinmo_annotate.schema.records import NO_MOVEMENT, Keyframe, MotionError
+from kinmo_annotate.schema.shards import DatasetError
 from kinmo_annotate.schema.skeleton import FIELDS
 
 SENTENCE = "The left arm rises forward and up from beside the hip to above the head, then comes down slowly."
@@ -85,7 +86,7 @@ def test_fields_without_a_sentence_are_left_out(draw):
 def test_what_cannot_be_drawn_says_why_and_leaves_nothing(walking, tmp_path, frames, name, reason):
     (tmp_path / "file").write_text("not a folder")
     (tmp_path / "folder.png").mkdir()
-    with pytest.raises(MotionError, match=reason):
+    with pytest.raises((MotionError, DatasetError), match=reason):
         contact_sheet(walking, [Keyframe(f, 1.0, "") for f in frames], texts(), tmp_path / name)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "folder.png"]
 
