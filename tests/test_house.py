@@ -31,7 +31,7 @@ TOP = {
 # kinmo_annotate from the ground up: a room imports rooms of its own floor and of those before it.
 ANNOTATE_FLOORS = (
     ("schema",),
-    ("settings", "sources", "kinematics", "joint_rotations", "posecodes", "claims", "render"),
+    ("settings", "sources", "kinematics", "joint_rotations", "posecodes", "claims", "embeddings", "render"),
     ("bvh_out", "keyframes", "signals"),
     ("differences",),
     ("describe", "dataset", "verify"),
