@@ -135,7 +135,8 @@ def _not_found(path: Path, motion_id: str, ids: Sequence[str]) -> DatasetError:
     for failure in read_failures(path):
         if failure.motion_id == motion_id:
             return DatasetError(path, f"{motion_id} could not be annotated: {failure.reason}", failure.remedy)
-    close = difflib.get_close_matches(motion_id, ids, n=3, cutoff=0.6)
+    begun = sorted(name for name in ids if motion_id and name.startswith(motion_id))[:3]
+    close = begun or difflib.get_close_matches(motion_id, ids, n=3, cutoff=0.6)
     if close:
         remedy = f"Did you mean {' or '.join(close)}?"
     else:
