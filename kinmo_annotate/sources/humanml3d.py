@@ -47,6 +47,9 @@ class HumanML3DSource:
     _notes: list[str] = field(init=False, repr=False, default_factory=list)
 
     def __post_init__(self) -> None:
+        if not is_humanml3d(self.root):
+            reason = f"holds neither {JOINTS_DIR} nor {FEATURES_DIR}"
+            raise MotionError(str(self.root), reason, "Give a folder in HumanML3D layout, or another --kind.")
         asked = self._read_splits()
         files = {name: _stems(self.root / name) for name in (JOINTS_DIR, FEATURES_DIR)}
         on_disk = files[JOINTS_DIR] | files[FEATURES_DIR]

@@ -9,7 +9,7 @@ import io
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -119,22 +119,27 @@ def _prepare(out: Path, settings: dict[str, str], force: bool) -> dict[str, Row]
     journal = out / JOURNAL
     if out.exists() and not out.is_dir():
         raise MotionError(str(out), "is a file, and a folder is needed", "Give another --out.")
-    if out.is_dir() and any(out.iterdir()) and not journal.is_file():
+    if not journal.is_file() and _holds_other_things(out):
         raise MotionError(
             str(out), "is not empty and holds no import", "Give a new folder, or empty this one."
         )
-    lines = _read_journal(journal)
-    finished: dict[str, Row] = {}
-    if lines and not force:
-        changed = ", ".join(key for key in settings if lines[0].get(key) != settings[key])
-        if changed:
-            raise MotionError(str(out), f"holds an import with another {changed}", _OTHER_PLACE)
-        finished = {row["id"]: row for row in lines[1:] if "id" in row and _is_finished(out, row["id"])}
-    else:
-        _clear(out)
-    # Written again whole, so that a line cut short by a kill does not spoil the next one.
+    before, *rows = _read_journal(journal) or [settings]
+    changed = ", ".join(key for key in settings if before.get(key) != settings[key])
+    if changed and not force:
+        raise MotionError(str(out), f"holds an import with another {changed}", _OTHER_PLACE)
+    kept = [] if force else [row for row in rows if "id" in row and _is_finished(out, row["id"])]
+    finished = {row["id"]: row for row in kept}
+    # Written again whole, so that a line cut short by a kill does not spoil the next one; and before the
+    # rest, because it marks the folder as ours.
+    out.mkdir(parents=True, exist_ok=True)
     _write(journal, "".join(f"{json.dumps(row)}\n" for row in (settings, *finished.values())).encode())
+    _clear(out, keep=finished.keys())
     return finished
+
+
+def _holds_other_things(out: Path) -> bool:
+    """Tell whether a folder holds anything but what an import killed at its very start leaves."""
+    return out.is_dir() and any(path.name != f"{JOURNAL}.tmp" for path in out.iterdir())
 
 
 def _read_journal(path: Path) -> list[Row]:
@@ -146,12 +151,12 @@ def _read_journal(path: Path) -> list[Row]:
     return [row for row in rows if isinstance(row, dict)]
 
 
-def _clear(out: Path) -> None:
-    """Make the folders, and take away what an import wrote there before."""
+def _clear(out: Path, keep: Collection[str]) -> None:
+    """Make the folders, and take away what an import wrote there of motions that are not to be kept."""
     for folder in (JOINTS_DIR, FEATURES_DIR, TEXTS_DIR):
-        (out / folder).mkdir(parents=True, exist_ok=True)
+        (out / folder).mkdir(exist_ok=True)
         for path in (out / folder).iterdir():
-            if path.suffix in (".npy", ".txt", ".tmp"):
+            if path.suffix in (".npy", ".txt", ".tmp") and path.stem not in keep:
                 path.unlink()
 
 
