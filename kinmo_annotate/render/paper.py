@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -25,9 +26,12 @@ def length(text: str, size: int) -> float:
 
 
 def wrap(text: str, width: float, size: int) -> list[str]:
-    """Break a text into lines no wider than `width` pixels; a word wider than that is cut."""
+    """Break a text into lines no wider than `width` pixels; a word wider than that is cut.
+
+    A number stays with its unit: "2.5 s" counts as one word.
+    """
     lines = [""]
-    for word in text.split():
+    for word in re.findall(r"\d\S* (?:s|m|cm|degrees)\b\S*|\S+", " ".join(text.split())):
         pieces = _cut(word, width, size)
         for i, piece in enumerate(pieces):
             longer = f"{lines[-1]} {piece}".strip()

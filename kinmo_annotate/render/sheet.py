@@ -13,6 +13,7 @@ from kinmo_annotate.render.figure import (
     FAINT,
     GROUP_COLOURS,
     INK,
+    PANEL,
     WHITE,
     Array,
     Camera,
@@ -38,6 +39,8 @@ from kinmo_annotate.schema.skeleton import FPS, GROUP_NAMES, PAIR_NAMES
 
 SHEET_SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".webp")
 MAX_KEYFRAMES: Final = 40
+_FEW: Final = 8  # panels that a sheet has at least, if the motion is long enough
+_SHORTEST_GAP: Final = 3  # frames
 
 _WIDTH: Final = 1600
 _MARGIN: Final = 48
@@ -62,7 +65,8 @@ def contact_sheet(
 
     Args:
         joints: positions (T, 22, 3), metres, y up.
-        keyframes: 1 to 40 of them; of more, 40 spread evenly are drawn and the sheet says so.
+        keyframes: 1 to 40 of them; of more, 40 spread evenly are drawn and the sheet says so. Where they are
+            few, frames between them, on white, show what happens there.
         descriptions: sentence of each group and pair; fields that are absent are left out.
         path: a .png, .jpg or .webp file; replaced whole or not at all.
         fps: frames per second, for the times.
@@ -74,9 +78,11 @@ def contact_sheet(
     """
     check_suffix(path, SHEET_SUFFIXES, "a picture")
     check_joints(joints, title or str(path))
-    strip = _strip(joints.astype(np.float64), _drawable(keyframes, len(joints), title), fps)
+    shown = _drawable(keyframes, len(joints), title)
+    panels = _filled([keyframe.frame for keyframe in shown])
+    strip = _strip(joints.astype(np.float64), panels, fps)
     sentences = _sentences(descriptions)
-    head = _head(title, len(joints), fps, len(keyframes))
+    head = _head(title, len(joints), fps, len(keyframes), len(panels) > len(shown))
     sheet = stack([head, strip, sentences], spacing=26, margin=_MARGIN)
     atomic_write(path, lambda file: _save_picture(sheet, file, path.suffix.lower()))
 
@@ -98,19 +104,40 @@ def _drawable(keyframes: Sequence[Keyframe], frames: int, title: str) -> list[Ke
     return [keyframes[i] for i in shown]
 
 
-def _head(title: str, frames: int, fps: float, keyframes: int) -> Image.Image:
-    """Title at the left with the motion's length below it; legend at the right."""
-    image = Image.new("RGB", (_INNER, 70), WHITE)
+def _filled(keyframes: Sequence[int]) -> dict[int, bool]:
+    """Panels in order of time: frame -> whether it is a keyframe. Few keyframes get frames between them.
+
+    The frames between go where the time between two panels is longest, and stand evenly in each gap.
+    """
+    frames = sorted(set(keyframes))
+    gaps = np.diff(frames)
+    inside = np.zeros(len(gaps), dtype=int)
+    while len(gaps) and len(frames) + inside.sum() < _FEW:
+        widest = int((gaps / (inside + 1)).argmax())
+        if gaps[widest] / (inside[widest] + 2) < _SHORTEST_GAP:
+            break
+        inside[widest] += 1
+    panels = dict.fromkeys(frames, True)
+    for start, gap, count in zip(frames, gaps, inside, strict=False):
+        panels |= {round(start + step * gap / (count + 1)): False for step in range(1, count + 1)}
+    return dict(sorted(panels.items()))
+
+
+def _head(title: str, frames: int, fps: float, keyframes: int, filled: bool) -> Image.Image:
+    """Title; below it the motion's length at the left and the legend at the right."""
+    image = Image.new("RGB", (_INNER, 100), WHITE)
     pen = ImageDraw.Draw(image)
     count = f"{keyframes} keyframe" + "s" * (keyframes != 1)
     if keyframes > MAX_KEYFRAMES:
         count += f" ({MAX_KEYFRAMES} drawn)"
-    size = largest(title, (30, 26, 22), 760)
-    pen.text((0, 30 - size), shortened(title, size, 760), INK, font=font(size))
+    if filled:
+        count += " (shaded), frames between them (white)"
+    size = largest(title, (30, 26, 22), _INNER)
+    pen.text((0, 0), shortened(title, size, _INNER), INK, font=font(size))
     pen.text(
-        (0, 42), f"{frames / fps:.1f} s   {frames} frames at {fps:g} fps   {count}", FAINT, font=font(18)
+        (0, 48), f"{frames / fps:.1f} s   {frames} frames at {fps:g} fps   {count}", FAINT, font=font(18)
     )
-    _draw_legend(pen, right=_INNER, top=4)
+    _draw_legend(pen, right=_INNER, top=46)
     return image
 
 
@@ -127,24 +154,23 @@ def _draw_legend(pen: ImageDraw.ImageDraw, right: int, top: int, size: int = 17)
     pen.text((right - length(note, 15), top + 32), note, FAINT, font=font(15))
 
 
-def _strip(joints: Array, keyframes: Sequence[Keyframe], fps: float) -> Image.Image:
-    """Draw one panel for each keyframe, in rows, all at one scale, with the time below each."""
-    frames = [keyframe.frame for keyframe in keyframes]
+def _strip(joints: Array, panels: Mapping[int, bool], fps: float) -> Image.Image:
+    """Draw the panels in rows, all at one scale, with the time below each; keyframes are shaded."""
+    frames = list(panels)
     targets = ground_targets(joints)
     columns = _columns(joints[frames], targets[frames])
-    width = (_INNER - _GAP * (columns - 1)) // columns
-    # Few keyframes would make broad panels with lonely figures; let such rows end early instead.
-    size = (min(width, 420), _SCENE_HEIGHT)
+    # Few panels in a row would be broad with lonely figures; such a row ends early instead.
+    size = (min((_INNER - _GAP * (columns - 1)) // columns, 420), _SCENE_HEIGHT)
     camera = Camera(size).fitted(body_outline(joints[frames]), targets[frames])
     rows = -(-len(frames) // columns)
     cell_height = _SCENE_HEIGHT + _TIME_HEIGHT + _GAP
     image = Image.new("RGB", (_INNER, rows * cell_height - _GAP), WHITE)
     pen = ImageDraw.Draw(image)
-    for i, keyframe in enumerate(keyframes):
+    for i, frame in enumerate(frames):
         x, y = (i % columns) * (size[0] + _GAP), (i // columns) * cell_height
-        scene = draw_scene(joints, keyframe.frame, camera, targets[keyframe.frame])
+        scene = draw_scene(joints, frame, camera, targets[frame], PANEL if panels[frame] else WHITE)
         image.paste(scene, (x, y), rounded_mask(size, 10))
-        _draw_time(pen, keyframe, fps, (x, y + _SCENE_HEIGHT + 8), size[0])
+        _draw_time(pen, frame, panels[frame], fps, (x, y + _SCENE_HEIGHT + 8), size[0])
     return image
 
 
@@ -159,14 +185,14 @@ def _columns(bodies: Array, targets: Array) -> int:
 
 
 def _draw_time(
-    pen: ImageDraw.ImageDraw, keyframe: Keyframe, fps: float, corner: tuple[int, int], width: int
+    pen: ImageDraw.ImageDraw, frame: int, is_key: bool, fps: float, corner: tuple[int, int], width: int
 ) -> None:
     """Print the time at the left and, where there is room, the frame number at the right of a panel."""
     x, y = corner
-    time, frame = f"{keyframe.frame / fps:.2f} s", f"frame {keyframe.frame}"
-    pen.text((x + 4, y), time, INK, font=font(17))
-    if length(time, 17) + length(frame, 14) + 24 < width:
-        pen.text((x + width - 4 - length(frame, 14), y + 3), frame, FAINT, font=font(14))
+    time, number = f"{frame / fps:.2f} s", f"frame {frame}"
+    pen.text((x + 4, y), time, INK if is_key else FAINT, font=font(17))
+    if length(time, 17) + length(number, 14) + 24 < width:
+        pen.text((x + width - 4 - length(number, 14), y + 3), number, FAINT, font=font(14))
 
 
 def _sentences(descriptions: Mapping[str, str]) -> Image.Image:

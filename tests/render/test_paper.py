@@ -15,6 +15,11 @@ def test_whole_words_stay_whole():
     assert wrap("one two three four", 90, 16) == ["one two", "three four"]
 
 
+def test_a_number_stays_with_its_unit():
+    assert wrap("rises from 1.2 to 6.4 s, then", 130, 16) == ["rises from 1.2 to", "6.4 s, then"]
+    assert wrap("rises from 1.2 to 6.4 steps", 165, 16) == ["rises from 1.2 to 6.4", "steps"]
+
+
 def test_a_long_title_is_cut_visibly():
     assert shortened("short", 20, 300) == "short"
     cut = shortened("long " * 40, 20, 300)

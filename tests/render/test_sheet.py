@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from kinmo_annotate.render import contact_sheet
+from kinmo_annotate.render.sheet import _filled
 from kinmo_annotate.schema.records import NO_MOVEMENT, Keyframe, MotionError
 from kinmo_annotate.schema.shards import DatasetError
 from kinmo_annotate.schema.skeleton import FIELDS
@@ -42,6 +43,19 @@ def test_any_number_of_keyframes_fits_the_page(draw, count):
 def test_more_keyframes_than_fit_are_thinned(draw):
     few, many = draw("40.png", 40), draw("55.png", 55)
     assert many.size == few.size
+
+
+def test_few_keyframes_get_frames_between_them_where_the_time_is_longest():
+    assert _filled([0, 100]) == {frame: frame in (0, 100) for frame in (0, 14, 29, 43, 57, 71, 86, 100)}
+    shown = _filled([0, 10, 100])
+    assert [frame for frame, is_key in shown.items() if is_key] == [0, 10, 100]
+    assert max(np.diff(list(shown))) <= 20
+    assert len(shown) == 8
+
+
+@pytest.mark.parametrize("frames", [[0], [0, 5], [0, 4, 8, 12], list(range(0, 60, 5))])
+def test_no_frames_are_put_where_there_is_no_room_or_no_need(frames):
+    assert list(_filled(frames)) == frames
 
 
 def test_no_sentence_runs_into_the_next_column(draw):
