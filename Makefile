@@ -12,9 +12,9 @@ OUT := out
 MOTIONS := 60
 SEED := 0
 # The motion whose sentences `make demo` prints and draws.
-SHOW := 000000
+SHOW := 000044
 # The motion on README's picture.
-PICTURED := $(SHOW)
+PICTURED := 000059
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
 PYTEST := $(BIN)/python -m pytest
