@@ -185,7 +185,7 @@ def _counts_agree(claim: Event, same: Sequence[Event]) -> bool:
     if not same:
         return False
     counted = action_of(claim.field, claim.action).unit == "cycles"
-    if claim.count == 1 and not counted:
+    if claim.action == "together" or (claim.count == 1 and not counted):
         return True
     real = sum(e.count for e in same)
     return abs(real - claim.count) <= max(1.0, _COUNT_SHARE * real)

@@ -2,7 +2,7 @@
 
 Everything is taken in the body frame (origin at the pelvis, y up, z where the body faces, x to its own left;
 yaw removed, pitch and roll kept), so that a word such as "forward" means forward to the person. The
-quantities follow KinMo Eq. 1 and 3: group positions and their differences, angles at the joints that connect two groups.
+quantities follow KinMo Eq. 1 and 3: group positions and their differences, angles at connecting joints.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ class Signals:
             torso: pitch, roll, twist, heading, forward, left, height;
             neck: pitch, roll (relative to the trunk);
             arm: up, forward, out (wrist relative to shoulder), flexion (elbow), over_elbow (wrist above
-            elbow), trunk_up, trunk_forward, trunk_out (the same as the first three, along the trunk's own axes);
+            elbow), trunk_up, trunk_forward, trunk_out (the first three, along the trunk's own axes);
             leg: up, forward, out (ankle relative to hip), flexion (knee), height (ankle above the floor);
             pair: distance, left, up, forward (b minus a) and, for the five connected pairs, angle.
-        feet: side -> (T, 3) position of the middle of the foot, metres, world frame.
+        feet: side -> (T, 2, 3) positions of ankle and foot, metres, world frame.
     """
 
     fps: float
@@ -70,9 +70,7 @@ def measure(joints: NDArray[np.floating], fps: float) -> Signals:
         values.update({(f"{side}_arm", k): v for k, v in _arm(body, side, sign).items()})
         values.update({(f"{side}_leg", k): v for k, v in _leg(smooth, body, side, sign).items()})
     values.update(_pairs(body))
-    feet = {
-        s: (smooth[:, JOINT[f"{s}_ankle"]] + smooth[:, JOINT[f"{s}_foot"]]) / 2 for s in ("left", "right")
-    }
+    feet = {s: smooth[:, [JOINT[f"{s}_ankle"], JOINT[f"{s}_foot"]]] for s in ("left", "right")}
     return Signals(fps, values, feet)
 
 
@@ -116,13 +114,15 @@ def _torso(joints: Array, body: Array, yaw: Array, fps: float) -> dict[str, Arra
     twist = np.degrees(np.angle(np.exp(1j * (shoulders - hips))))
     pelvis = joints[:, JOINT["pelvis"]]
     slow_yaw = _smoothed(yaw, fps * _HEADING_SMOOTH_S)
+    # a person turns with the hips; shoulders that go further twist
+    hip_yaw = _smoothed(np.unwrap(yaw + hips), fps * _HEADING_SMOOTH_S)
     step = _turn(np.diff(pelvis, axis=0), -slow_yaw[:-1])
     travel = np.concatenate([np.zeros((1, 3)), np.cumsum(step, axis=0)])
     return {
         "pitch": pitch,
         "roll": roll,
         "twist": twist,
-        "heading": np.degrees(slow_yaw),
+        "heading": np.degrees(hip_yaw),
         "forward": travel[:, FORWARD],
         "left": travel[:, LATERAL],
         "height": pelvis[:, UP],

@@ -1,4 +1,4 @@
-"""The kinematic describer: 6 + 15 sentences by rule from a motion's own geometry, with no key and no network."""
+"""The kinematic describer: 6 + 15 sentences by rule from a motion's own geometry, with no key or network."""
 
 from __future__ import annotations
 
@@ -53,6 +53,7 @@ class _Writer:
         self.fps, self.duration = motion.fps, motion.duration_s
         self.key = (seed, motion.motion_id, field)
         self.choose = _choices(*self.key)
+        self.terse = False
         self.numeric = self.choose.random() < _NUMERIC
 
     def sentence(self, events: list[Event]) -> str:
@@ -60,10 +61,11 @@ class _Writer:
         if not events:
             return NO_MOVEMENT
         for most in range(_MOST_CLAUSES, 0, -1):
-            self.choose = _choices(*self.key)
-            text = self._compose(plan(events, most))
-            if len(text.split()) <= MOST_WORDS:
-                return text
+            for self.terse in (False, True):
+                self.choose = _choices(*self.key)
+                text = self._compose(plan(events, most))
+                if len(text.split()) <= MOST_WORDS:
+                    return text
         return self._compose([Clause(plan(events, 1)[0].events[:2])])
 
     def _compose(self, clauses: list[Clause]) -> str:
@@ -79,7 +81,7 @@ class _Writer:
         if self.kind == "pair":
             a, b = self.field.split("__")
             return f"The {phrases.GROUP_WORDS[a]} and the {phrases.GROUP_WORDS[b]} "
-        pattern = self.choose.choice(phrases.SUBJECTS[self.kind])
+        pattern = self._pick(phrases.SUBJECTS[self.kind])
         return pattern.format(side=self.field.split("_")[0]) + " "
 
     def _link(self, before: Clause, after: Clause, *, last: bool) -> str:
@@ -88,26 +90,27 @@ class _Writer:
             return " and meanwhile "
         if last:
             return ", and finally "
-        return (
-            self.choose.choice((", then ", ", and then ", ", after which it "))
-            if self.kind != "pair"
-            else ", then "
-        )
+        links = (", then ", ", and then ", ", after which it ")
+        return self._pick(links) if self.kind != "pair" else ", then "
+
+    def _pick(self, phrasings: tuple[str, ...]) -> str:
+        """Choose a phrasing; the shortest where words are scarce."""
+        return min(phrasings, key=len) if self.terse else self.choose.choice(phrasings)
 
     def _when(self, clause: Clause) -> str:
         start, end = clause.start_s, clause.end_s
         if end - start >= 0.8 * self.duration:
             return " throughout"
         if self.numeric:
+            if self.terse:
+                return f" at {(start + end) / 2:.1f} s"
             if end - start < 0.7:
                 return f" at about {(start + end) / 2:.1f} s"
             return f" from {start:.1f} to {end:.1f} s"
         middle = (start + end) / 2 / self.duration
         if middle < 0.33:
-            return self.choose.choice((" at the start", " early on"))
-        return self.choose.choice((" halfway through", " midway")) if middle < 0.67 else " near the end"
-
-    # groups -----------------------------------------------------------------------------------------------------
+            return self._pick((" at the start", " early on"))
+        return self._pick((" halfway through", " midway")) if middle < 0.67 else " near the end"
 
     def _group_clause(self, clause: Clause, spoken: str) -> tuple[str, str]:
         parts = self._limb_parts(clause) if self.kind in ("arm", "leg") else self._body_parts(clause)
@@ -146,7 +149,7 @@ class _Writer:
         return self.field.startswith(("torso__", "neck__"))
 
     def _verb(self, event: Event) -> str:
-        return self.choose.choice(phrases.VERBS[self.kind][event.action])
+        return self._pick(phrases.VERBS[self.kind][event.action])
 
     def _size(self, event: Event) -> str:
         if event.action.startswith("turn_"):
@@ -154,7 +157,15 @@ class _Writer:
         if event.action in _TRAVEL:
             return f" about {event.amount:.1f} m"
         if event.action in ("bend_forward", "bend_backward", "lean_left", "lean_right"):
-            return " deeply" if event.amount > 55 else " slightly" if event.amount < 25 else ""
+            return (
+                ""
+                if self.terse
+                else " deeply"
+                if event.amount > 55
+                else " slightly"
+                if event.amount < 25
+                else ""
+            )
         return ""
 
     def _limb_parts(self, clause: Clause) -> list[str]:
@@ -180,14 +191,14 @@ class _Writer:
         return verb + speed + toward + self._height(vertical)
 
     def _speed(self, vertical: list[Event]) -> str:
-        if len(vertical) != 1 or vertical[0].count > 1:
+        if self.terse or len(vertical) != 1 or vertical[0].count > 1:
             return ""
         event = vertical[0]
         rate = event.amount / max(event.end_s - event.start_s, 1 / self.fps)
         return " quickly" if rate > 1.3 else " slowly" if rate < 0.3 else ""
 
     def _height(self, vertical: list[Event]) -> str:
-        if len(vertical) != 1 or vertical[0].action != "raise" or vertical[0].count > 1:
+        if self.terse or len(vertical) != 1 or vertical[0].action != "raise" or vertical[0].count > 1:
             return ""
         frame = min(round(vertical[0].end_s * self.fps), self.signals.num_frames - 1)
         height = phrases.hand_height(self.signals, self.field, frame)
@@ -199,8 +210,6 @@ class _Writer:
         verbs = {"bend": "bends", "straighten": "straightens"}
         return f" as the {phrases.HINGES[self.kind]} " + " and ".join(verbs[e.action] for e in hinge)
 
-    # pairs ------------------------------------------------------------------------------------------------------
-
     def _pair_clause(self, clause: Clause, spoken: str) -> tuple[str, str]:
         """Things that both do share the subject; "the a comes above the b" has its own: "they" after it."""
         both, rest = self._both(clause.events)
@@ -209,10 +218,10 @@ class _Writer:
         for event in rest:
             names = {"joint": self._joint(), **self._movers()}
             if event.action in phrases.PAIR_VERBS:
-                parts.append(self.choose.choice(phrases.PAIR_VERBS[event.action]).format(**names))
+                parts.append(self._pick(phrases.PAIR_VERBS[event.action]).format(**names))
             else:
                 seen = phrases.INVERSE[event.action] if self._turned else event.action
-                own.append(self.choose.choice(phrases.RELATIONS[seen]).format(**names))
+                own.append(self._pick(phrases.RELATIONS[seen]).format(**names))
         said = [spoken + " and ".join(parts)] if parts else []
         often = phrases.times(clause.events[0].count)
         text = " and ".join([*said, *own]) + (f" {often}" if often else "")

@@ -10,6 +10,9 @@ from kinmo_annotate.schema.vocabulary import action_of
 
 # Two movements that share this much of the shorter one's time are told in one breath.
 _SAME_TIME: Final = 0.5
+# What a limb does again and again, or in one leap, is what a person would mention first.
+_CYCLIC_WEIGHT: Final = 4.0
+_ALWAYS_SUMMED: Final = ("step", "jump", "hop")
 _OPPOSITES: Final = (
     {"raise", "lower"}, {"reach_forward", "pull_back"}, {"move_out", "move_in"}, {"bend", "straighten"},
     {"lift", "lower"}, {"swing_forward", "swing_back"}, {"sink", "rise"}, {"bend_forward", "straighten"},
@@ -44,8 +47,9 @@ class Clause:
 
 def weight(event: Event) -> float:
     """How much an event exceeds what is notable; each repetition adds to it."""
-    notable = action_of(event.field, event.action).notable
-    return event.amount / notable * (1 + 0.5 * (event.count - 1))
+    action = action_of(event.field, event.action)
+    often = 1 + 0.5 * (event.count - 1)
+    return often * (_CYCLIC_WEIGHT if action.unit == "cycles" else event.amount / action.notable)
 
 
 def plan(events: list[Event], most: int) -> list[Clause]:
@@ -70,10 +74,11 @@ def _counted(events: list[Event]) -> list[Event]:
             continue
         counted += [_summed(group, members) for group in by_action]
         rest = [e for e in rest if e not in members]
-    steps = [e for e in rest if e.action == "step"]
-    if len(steps) > 1:
-        counted.append(_summed(steps, steps))
-        rest = [e for e in rest if e.action != "step"]
+    for name in _ALWAYS_SUMMED:
+        bouts = [e for e in rest if e.action == name]
+        if len(bouts) > 1:
+            counted.append(_summed(bouts, bouts))
+            rest = [e for e in rest if e not in bouts]
     return sorted(rest + _levelled(counted), key=lambda e: (e.start_s, e.end_s))
 
 
@@ -88,14 +93,14 @@ def _summed(group: list[Event], members: list[Event]) -> Event:
 def _levelled(counted: list[Event]) -> list[Event]:
     """Three times up and two times down is told as three times up and down."""
     return [
-        replace(e, count=max(o.count for o in counted if _twin(e, o))) if e.action != "step" else e
+        e if e.action in _ALWAYS_SUMMED else replace(e, count=max(o.count for o in counted if _twin(e, o)))
         for e in counted
     ]
 
 
 def _twin(e: Event, o: Event) -> bool:
     same_time = (o.start_s, o.end_s) == (e.start_s, e.end_s)
-    return o == e or (same_time and e.count > 2 and abs(o.count - e.count) == 1)
+    return o == e or (same_time and max(e.count, o.count) > 2 and abs(o.count - e.count) == 1)
 
 
 def _gathered(events: list[Event]) -> list[Clause]:

@@ -48,8 +48,8 @@ def find_differences(joints: NDArray[np.floating], fps: float) -> Differences:
     groups = {
         "torso": torso_events(signals, feet),
         "neck": neck_events(signals),
-        "left_arm": arm_events(signals, "left_arm"),
-        "right_arm": arm_events(signals, "right_arm"),
+        "left_arm": arm_events(signals, "left_arm", feet),
+        "right_arm": arm_events(signals, "right_arm", feet),
         "left_leg": leg_events(signals, "left_leg", feet),
         "right_leg": leg_events(signals, "right_leg", feet),
     }

@@ -15,27 +15,43 @@ from kinmo_annotate.signals import Signals
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-_STEP_M = 0.12  # a foot that lands closer than this to where it stood did not step
+_STEP_M = 0.10  # a foot that lands closer than this to where it stood did not step
+_KICK = 0.4  # nor did one that went much further out before it came back
 _MARCH_M = 0.09  # a foot that goes up this far and lands in place may march
-_SLOWEST_MS = 0.35  # feet of motion capture slide slower than this
+_SLOWEST_MS = 0.3  # feet of motion capture slide slower than this
 _AIRBORNE_M = 0.045
 _TOGETHER_S = 0.16  # feet that leave the ground further apart in time than this run, and do not jump
-_JUMP_RISE_M = 0.06
+_JUMP_RISE_M = 0.035
+_DOWN_M = 0.07  # a foot at most this high may stand on the ground
 
 
 @dataclass(frozen=True, slots=True)
 class Excursion:
-    """A foot that moves from frame `start` to `end`: how far it landed and how high it went, metres."""
+    """A foot that moves from frame `start` to `end`.
+
+    Attributes:
+        distance: from where it stood to where it landed, metres.
+        reach: the furthest that it got from where it stood, metres.
+        lift: how high it went, metres.
+        grounded: whether it began and ended on the ground.
+    """
 
     start: int
     end: int
     distance: float
+    reach: float
     lift: float
+    grounded: bool
 
     @property
     def is_step(self) -> bool:
         """Whether the foot landed elsewhere."""
-        return self.distance >= _STEP_M
+        return self.grounded and self.distance >= max(_STEP_M, _KICK * self.reach)
+
+    @property
+    def is_march(self) -> bool:
+        """Whether the foot went up and down in place."""
+        return self.grounded and self.lift >= _MARCH_M and self.reach < 4 * _STEP_M
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +77,10 @@ class Footwork:
     jumps: list[Flight]
     hops: dict[str, list[Flight]]
 
-    def bouts(self, frames: int, gap: int) -> Mask:
+    def bouts(self, frames: int, gap: int, sides: tuple[str, ...] = ("left", "right")) -> Mask:
         """Mark the frames (T,) from a step to the next where less than `gap` frames lie between."""
         busy = np.zeros(frames, dtype=bool)
-        spans = sorted((s.start, s.end) for side in self.steps.values() for s in side)
+        spans = sorted((s.start, s.end) for side in sides for s in self.steps[side])
         reach = -gap - 1
         for start, end in spans:
             busy[(reach if 0 <= start - reach <= gap else start) : end + 1] = True
@@ -78,12 +94,18 @@ def footwork(signals: Signals) -> Footwork:
     Args:
         signals: measured signals of one motion.
     """
-    up = {side: foot[:, UP] - np.percentile(foot[:, UP], 5) for side, foot in signals.feet.items()}
+    up = {side: _above_ground(foot) for side, foot in signals.feet.items()}
     jumps = _jumps(signals, up)
     hops = {side: _hops(signals, up, side) for side in up}
     flights = jumps + hops["left"] + hops["right"]
     moves = {side: _excursions(signals, side, up[side], flights) for side in up}
     return Footwork(_with_marching(moves, signals.fps), jumps, hops)
+
+
+def _above_ground(foot: Array) -> Array:
+    """Height of the middle of the foot over where it usually stands, (T,) metres."""
+    height = foot[..., UP].mean(axis=1)
+    return height - np.percentile(height, 5)
 
 
 def _runs(mask: Mask) -> list[tuple[int, int]]:
@@ -93,24 +115,29 @@ def _runs(mask: Mask) -> list[tuple[int, int]]:
 
 
 def _excursions(signals: Signals, side: str, up: Array, flights: list[Flight]) -> list[Excursion]:
-    foot = signals.feet[side]
-    ground = foot[:, GROUND]
-    speed = np.linalg.norm(np.gradient(ground, axis=0), axis=-1) * signals.fps
+    ground = signals.feet[side][..., GROUND]
+    speed = np.linalg.norm(np.gradient(ground, axis=0), axis=-1).max(axis=1) * signals.fps
     window = 2 * int(0.5 * signals.fps) + 1
     moving = speed > np.maximum(_SLOWEST_MS, 0.3 * maximum_filter1d(speed, window))
-    lifted = up > 0.08
-    spans = _bridged(_runs(moving | (lifted & (up > 0.5 * maximum_filter1d(up, window)))), lifted, moving)
+    lifted = up > _DOWN_M
+    spans = _bridged(_runs(moving | (lifted & (up > 0.5 * maximum_filter1d(up, window)))), lifted)
     found = []
     for a, b in spans:
         in_flight = sum(max(0, min(b, f.end) - max(a, f.start)) for f in flights)
         if in_flight >= 0.4 * max(b - a, 1):
             continue
-        reach = float(np.linalg.norm(ground[b] - ground[a]))
-        found.append(Excursion(a, b, reach, float(up[a : b + 1].max())))
+        found.append(_excursion(ground, up, a, b))
     return found
 
 
-def _bridged(spans: list[tuple[int, int]], lifted: Mask, moving: Mask) -> list[tuple[int, int]]:
+def _excursion(ground: Array, up: Array, a: int, b: int) -> Excursion:
+    away = np.linalg.norm(ground[a : b + 1] - ground[a], axis=-1).max(axis=1)
+    last = len(up) - 1
+    grounded = (a == 0 or up[a] < _DOWN_M) and (b == last or up[b] < _DOWN_M)
+    return Excursion(a, b, float(away[-1]), float(away.max()), float(up[a : b + 1].max()), bool(grounded))
+
+
+def _bridged(spans: list[tuple[int, int]], lifted: Mask) -> list[tuple[int, int]]:
     """Join spans between which the foot hung in the air: a kick goes out and comes back in one excursion."""
     joined: list[tuple[int, int]] = []
     for a, b in spans:
@@ -123,14 +150,10 @@ def _bridged(spans: list[tuple[int, int]], lifted: Mask, moving: Mask) -> list[t
 
 def _with_marching(moves: dict[str, list[Excursion]], fps: float) -> dict[str, list[Excursion]]:
     """Keep the steps, and lifts in place where the feet take turns at least four times in all."""
-    lifts = sorted(
-        (m.start, side, m) for side, ms in moves.items() for m in ms if m.is_step or m.lift >= _MARCH_M
-    )
+    lifts = sorted((m.start, side, m) for side, ms in moves.items() for m in ms if m.is_step or m.is_march)
     turns = [a for a, b in pairwise(lifts) if a[1] != b[1] and b[0] - a[2].end < 0.5 * fps]
     marching = len(turns) >= 3
-    return {
-        side: [m for m in ms if m.is_step or (marching and m.lift >= _MARCH_M)] for side, ms in moves.items()
-    }
+    return {side: [m for m in ms if m.is_step or (marching and m.is_march)] for side, ms in moves.items()}
 
 
 def _airborne(up: Array) -> list[tuple[int, int]]:

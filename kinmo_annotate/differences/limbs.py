@@ -16,6 +16,7 @@ from kinmo_annotate.schema.vocabulary import action_of, field_kind
 from kinmo_annotate.signals import Signals
 
 Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
 
 # channel -> (action of a rising signal, action of a falling one), the most telling channel first
 _CHANNELS: Final = {
@@ -37,8 +38,16 @@ _CYCLE_DEG: Final = 25.0
 _LONGEST_HALF_S: Final = 0.8
 # A hand this little below its shoulder, and above its elbow, is raised: it waves where a low one swings.
 _RAISED_M: Final = -0.25
+# A waving hand stands well over its elbow; hands that clap are hardly higher.
+_FOREARM_UP_M: Final = 0.1
 # A wide wave dips below that for a moment.
 _DIP_S: Final = 0.5
+# Swings this many times larger than notable are told even where they leave no net change.
+_LARGE_BEND: Final = 1.5
+_LARGE_SWING: Final = 2.0
+# Slower than this a limb drifts; nobody would say that it moves.
+_SLOWEST_M_S: Final = 0.1
+_SLOWEST_DEG_S: Final = 14.0
 _CIRCLE_RADIUS_M: Final = 0.18
 _FULL_CIRCLE_DEG: Final = 310.0
 _SLOWEST_CIRCLE_S: Final = 3.0
@@ -52,13 +61,14 @@ class _Repeat:
     cycle: Cycle
 
 
-def arm_events(signals: Signals, field: str) -> list[Event]:
+def arm_events(signals: Signals, field: str, feet: Footwork) -> list[Event]:
     """Find what an arm did: circles, then swings and waves, then single movements."""
     circles = _circles(signals, field)
     round_spans = [(c.start, c.end) for c in circles]
-    repeats = [r for r in _repeats(signals, field) if _outside(r.cycle, round_spans)]
+    walking = feet.bouts(signals.num_frames, int(0.8 * signals.fps))
+    repeats = [r for r in _repeats(signals, field, walking) if _outside(r.cycle, round_spans)]
     told = round_spans + [(r.cycle.start, r.cycle.end) for r in repeats]
-    named = [e for r in repeats for e in _name_repeat(signals, field, r)]
+    named = [e for r in repeats for e in _name_repeat(signals, field, r, walking)]
     return [
         *(
             Event(field, "circle", c.start / signals.fps, c.end / signals.fps, c.count, c.amplitude)
@@ -73,11 +83,10 @@ def leg_events(signals: Signals, field: str, feet: Footwork) -> list[Event]:
     """Find what a leg did: steps, hops and jumps first, then what it did while it took none."""
     side = field.split("_")[0]
     fps = signals.fps
-    busy = feet.bouts(signals.num_frames, int(0.8 * fps))
-    flights = [
-        (max(0, f.start - int(0.6 * fps)), f.end + int(0.6 * fps)) for f in feet.jumps + feet.hops[side]
-    ]
-    told = [*_spans(busy), *flights]
+    own = feet.bouts(signals.num_frames, int(1.2 * fps), (side,))
+    busy = [(max(0, a - int(0.4 * fps)), b + int(0.4 * fps)) for a, b in _spans(own)]
+    flights = feet.jumps + feet.hops["left"] + feet.hops["right"]
+    told = busy + [(max(0, f.start - int(0.6 * fps)), f.end + int(0.6 * fps)) for f in flights]
     counted = [
         *_counted(field, "step", [(s.start, s.end) for s in feet.steps[side]], fps),
         *_counted(field, "jump", [(f.start, f.end) for f in feet.jumps], fps),
@@ -86,7 +95,7 @@ def leg_events(signals: Signals, field: str, feet: Footwork) -> list[Event]:
     return counted + [e for e in _phases(signals, field, told) if _own_movement(signals, side, e)]
 
 
-def _spans(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
+def _spans(mask: Mask) -> list[tuple[int, int]]:
     edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8)))
     return [(int(a), int(b)) for a, b in edges.reshape(-1, 2)]
 
@@ -108,7 +117,7 @@ def _own_movement(signals: Signals, side: str, event: Event) -> bool:
     if event.action not in ("swing_forward", "swing_back", "move_out", "move_in"):
         return True
     a, b = round(event.start_s * signals.fps), round(event.end_s * signals.fps)
-    path = signals.feet[side][a : b + 1]
+    path = signals.feet[side][a : b + 1].mean(axis=1)
     return float(np.linalg.norm(path - path[0], axis=-1).max()) >= 0.6 * event.amount
 
 
@@ -124,29 +133,47 @@ def _phases(signals: Signals, field: str, told: list[tuple[int, int]]) -> list[E
     """Single movements outside the spans already told.
 
     The largest swing of any channel opens a phase; swings that mostly lie inside a phase only colour it, and
-    each channel is then judged by its net change over the phase: an arm that goes up past the side and over the
-    head rises, and its way out and in again is not told as two movements.
+    each channel is then judged by its net change over the phase: an arm that goes up past the side and over
+    the head rises, and its way out and in again is not told as two movements.
     """
     found = [
-        (abs(s.delta) / _notable(field, channel), s)
+        (abs(s.delta) / _notable(field, channel), channel, s)
         for channel in _CHANNELS[field_kind(field)]
         for s in swings(signals.values[field, channel], _notable(field, channel))
         if _outside(s, [t for t in told if not _leads_in(signals.values[field, channel], s, t)])
     ]
     phases: list[Swing] = []
     events: list[Event] = []
-    for _, swing in sorted(found, key=lambda item: -item[0]):
+    for _, _, swing in sorted(found, key=lambda item: -item[0]):
         inside = sum(overlap((swing.start, swing.end), (p.start, p.end)) for p in phases)
         if inside < 0.5 * swing.frames:
             phases.append(swing)
             events += [e for e in _name_phase(signals, field, swing) if not _said(e, events)]
-    return events
+    return events + _within(signals, field, found, events)
+
+
+def _within(
+    signals: Signals, field: str, found: list[tuple[float, str, Swing]], events: list[Event]
+) -> list[Event]:
+    """Large swings that left no net change in their phase: an elbow that bends and straightens in a punch."""
+    names = _CHANNELS[field_kind(field)]
+    extra: list[Event] = []
+    for size, channel, swing in found:
+        own = _net_change(signals, field, channel, swing) != 0
+        if size < (_LARGE_BEND if channel == "flexion" else _LARGE_SWING) or not own:
+            continue
+        action = names[channel][0 if swing.delta > 0 else 1]
+        start, end = swing.start / signals.fps, swing.end / signals.fps
+        event = Event(field, action, start, end, 1, abs(swing.delta))
+        if not _said(event, events + extra):
+            extra.append(event)
+    return extra
 
 
 def _leads_in(x: Array, swing: Swing, span: tuple[int, int]) -> bool:
-    """Tell whether a swing is far larger than the to and fro it overlaps: the raise before a wave, not the wave."""
-    low, high = np.percentile(x[span[0] : span[1] + 1], (10, 90))
-    return abs(swing.delta) > 1.5 * (high - low)
+    """Tell whether a swing is far larger than the to and fro it overlaps: the raise before a wave."""
+    low, high = np.percentile(x[span[0] : span[1] + 1], (25, 75))
+    return abs(swing.delta) > 1.7 * (high - low)
 
 
 def _said(event: Event, events: list[Event]) -> bool:
@@ -162,7 +189,9 @@ def _name_phase(signals: Signals, field: str, phase: Swing) -> list[Event]:
     events = []
     for channel, names in _CHANNELS[field_kind(field)].items():
         net = _net_change(signals, field, channel, phase)
-        if abs(net) >= _notable(field, channel) * (1 - 1e-9):
+        seconds = (phase.end - phase.start) / signals.fps
+        slowest = _SLOWEST_DEG_S if channel == "flexion" else _SLOWEST_M_S
+        if abs(net) >= max(_notable(field, channel) * (1 - 1e-9), slowest * seconds):
             action = names[0] if net > 0 else names[1]
             events.append(
                 Event(field, action, phase.start / signals.fps, phase.end / signals.fps, 1, abs(net))
@@ -173,8 +202,8 @@ def _name_phase(signals: Signals, field: str, phase: Swing) -> list[Event]:
 def _net_change(signals: Signals, field: str, channel: str, phase: Swing) -> float:
     """Change of a channel over a phase; 0 where the trunk only carried the arm along.
 
-    Arms that hang while the trunk bends move in the trunk's frame, arms held against it move in the upright one:
-    an arm that moves of its own does so in both.
+    Arms that hang while the trunk bends move in the trunk's frame, arms held against it in the upright one: an
+    arm that moves of its own does so in both.
     """
     x = signals.values[field, channel]
     net = float(x[phase.end] - x[phase.start])
@@ -185,18 +214,21 @@ def _net_change(signals: Signals, field: str, channel: str, phase: Swing) -> flo
     return net if carried * net > 0 and abs(carried) >= 0.6 * _notable(field, channel) else 0.0
 
 
-def _repeats(signals: Signals, field: str) -> list[_Repeat]:
+def _repeats(signals: Signals, field: str, walking: Mask) -> list[_Repeat]:
     """The strongest cyclic channel of each stretch of time, raised hands and hanging ones apart."""
     values = signals.values
     raised = (values[field, "up"] > _RAISED_M) & (values[field, "over_elbow"] > 0)
     raised = binary_closing(raised, np.ones(2 * int(_DIP_S * signals.fps / 2) + 1))
+    everything = [(0, signals.num_frames)]
     found = []
-    for a, b in [*_spans(raised), *_spans(~raised)]:
-        for channel in _CHANNELS[field_kind(field)]:
-            least = _CYCLE_M.get(channel, _CYCLE_DEG)
+    for channel in _CHANNELS["arm"]:
+        stretches = everything if channel == "forward" else [*_spans(raised), *_spans(~raised)]
+        least = _CYCLE_M.get(channel, _CYCLE_DEG)
+        for a, b in stretches:
             for c in cycles(values[field, channel][a:b], least, _LONGEST_HALF_S * signals.fps):
-                shifted = Cycle(c.start + a, c.end + a, c.count, c.amplitude)
-                found.append((c.amplitude / least, _Repeat(channel, shifted)))
+                repeat = _Repeat(channel, Cycle(c.start + a, c.end + a, c.count, c.amplitude))
+                if _name_repeat(signals, field, repeat, walking):
+                    found.append((c.amplitude / least, repeat))
     kept: list[_Repeat] = []
     for _, repeat in sorted(found, key=lambda item: -item[0]):
         if _outside(repeat.cycle, [(k.cycle.start, k.cycle.end) for k in kept], 0.3):
@@ -204,22 +236,30 @@ def _repeats(signals: Signals, field: str) -> list[_Repeat]:
     return kept
 
 
-def _name_repeat(signals: Signals, field: str, repeat: _Repeat) -> list[Event]:
+def _name_repeat(signals: Signals, field: str, repeat: _Repeat, walking: Mask) -> list[Event]:
     """A raised hand that goes to and fro waves, a hanging one swings; else its two directions are told."""
     c = repeat.cycle
-    span = slice(c.start, c.end + 1)
     start, end = c.start / signals.fps, c.end / signals.fps
-    up, out, forward = (signals.values[field, name][span] for name in ("up", "out", "forward"))
-    raised = up.mean() > _RAISED_M and signals.values[field, "over_elbow"][span].mean() > 0
-    sideways = np.ptp(out) > 0.08 and np.ptp(out) >= 0.6 * np.ptp(forward)
-    if raised and sideways:
+    if _is_wave(signals, field, repeat):
         return [Event(field, "wave", start, end, c.count, c.amplitude)]
-    if repeat.channel == "forward" and not raised:
+    low = signals.values[field, "up"][c.start : c.end + 1].mean() < _RAISED_M
+    if repeat.channel == "forward" and (low or walking[c.start : c.end].mean() > 0.5):
         return [Event(field, "swing", start, end, c.count, c.amplitude)]
     if c.amplitude < _notable(field, repeat.channel):
         return []
-    names = _CHANNELS[field_kind(field)][repeat.channel]
+    names = _CHANNELS["arm"][repeat.channel]
     return [Event(field, name, start, end, c.count, c.amplitude) for name in names]
+
+
+def _is_wave(signals: Signals, field: str, repeat: _Repeat) -> bool:
+    """Tell a wave from clapping, flapping and punching: the hand is up, and goes mostly from side to side."""
+    c = repeat.cycle
+    up, out, forward, over = (
+        signals.values[field, name][c.start : c.end + 1] for name in ("up", "out", "forward", "over_elbow")
+    )
+    raised = up.mean() > _RAISED_M and over.mean() > _FOREARM_UP_M
+    sideways = np.ptp(out) > 0.08 and np.ptp(out) >= 0.6 * np.ptp(forward)
+    return bool(raised and sideways and np.ptp(up) <= max(0.45, 1.2 * np.ptp(out)))
 
 
 def _circles(signals: Signals, field: str) -> list[Cycle]:
@@ -238,6 +278,6 @@ def _circles(signals: Signals, field: str) -> list[Cycle]:
 
 
 def _is_round(turn: Swing, radius: Array, fps: float) -> bool:
-    """Tell a circling arm from a hand that drifts past its shoulder: wide enough all the way, and quick enough."""
+    """Tell a circling arm from a hand that drifts past its shoulder: wide all the way, and quick enough."""
     wide = np.percentile(radius[turn.start : turn.end + 1], 5) > _CIRCLE_RADIUS_M
     return bool(wide) and turn.frames / fps <= _SLOWEST_CIRCLE_S * abs(turn.delta) / 360

@@ -55,7 +55,7 @@ def _seconds(
 
 
 def _two_way(signals: Signals, field: str, channel: str, names: tuple[str, str]) -> list[Event]:
-    """Swings of a signal named by direction; regular to and fro becomes one counted event of each direction."""
+    """Swings of a signal named by direction; regular to and fro becomes a counted event of each direction."""
     x = signals.values[field, channel]
     notable = action_of(field, names[0]).notable
     repeats = cycles(x, notable, _LONGEST_HALF_S * signals.fps)
@@ -131,7 +131,17 @@ def _rhythm(signals: Signals, field: str, first: list[Event], second: list[Event
                     events.append(Event(field, name, *span, min(a.count, b.count), min(a.count, b.count)))
             elif a.action == b.action and (a.action not in _CYCLIC):
                 events.append(Event(field, "together", *span, min(a.count, b.count), 1.0))
-    return _one_of_each(events)
+    return _one_of_each(_joined(events))
+
+
+def _joined(events: list[Event]) -> list[Event]:
+    """Limbs that do one thing together and then the next go on moving together."""
+    alike = [e for e in events if e.action == "together"]
+    if len(alike) < 2:
+        return events
+    start, end = min(e.start_s for e in alike), max(e.end_s for e in alike)
+    whole = Event(alike[0].field, "together", start, end, 1, 1.0)
+    return [e for e in events if e.action != "together"] + [whole]
 
 
 def _phase(signals: Signals, field: str, span: tuple[float, float]) -> str | None:

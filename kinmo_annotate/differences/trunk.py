@@ -19,7 +19,7 @@ _LONGEST_SWAY_S, _LONGEST_NOD_S = 1.3, 0.8
 _SLOWEST_HEAD_DEG_S = 8.0
 _LONGEST_TWIST_S = 1.0
 # Travel along the second axis is a drift, not a direction, when the first is this many times larger.
-_DRIFT = 0.35
+_DRIFT = 0.22
 
 
 def torso_events(signals: Signals, feet: Footwork) -> list[Event]:
@@ -40,7 +40,7 @@ def torso_events(signals: Signals, feet: Footwork) -> list[Event]:
         *_twists(signals, feet),
         *_signed(signals, "torso", "heading", ("turn_left", "turn_right")),
         *_travel(signals),
-        *_height(signals, feet.jumps),
+        *_height(signals, feet),
     ]
 
 
@@ -109,7 +109,7 @@ def _one_straightening(events: list[Event]) -> list[Event]:
 
 
 def _twists(signals: Signals, feet: Footwork) -> list[Event]:
-    """Twists to one side or the other; to and fro in place they are counted, and with steps left to the gait."""
+    """Twists to one side or the other; to and fro in place they are counted, with steps left to the gait."""
     names = ("twist_left", "twist_right")
     notable = action_of("torso", names[0]).notable
     repeats = cycles(signals.values["torso", "twist"], notable, _LONGEST_TWIST_S * signals.fps)
@@ -134,11 +134,15 @@ def _is_drift(event: Event, others: list[Event]) -> bool:
     return sum(o.amount for o in during) * _DRIFT > event.amount
 
 
-def _height(signals: Signals, jumps: list[Flight]) -> list[Event]:
+def _height(signals: Signals, feet: Footwork) -> list[Event]:
+    """Sinking and rising; what belongs to a jump or a hop is told as that."""
     events = _signed(signals, "torso", "height", ("rise", "sink"))
-    spans = [(j.start / signals.fps - 0.4, j.end / signals.fps + 0.4) for j in jumps]
-    kept = [e for e in events if not any(a <= (e.start_s + e.end_s) / 2 <= b for a, b in spans)]
-    return kept + _jumps(signals, jumps)
+    spans = [
+        (j.start / signals.fps - 0.3, j.end / signals.fps + 0.3)
+        for j in feet.jumps + feet.hops["left"] + feet.hops["right"]
+    ]
+    kept = [e for e in events if not any(e.start_s < b and a < e.end_s for a, b in spans)]
+    return kept + _jumps(signals, feet.jumps)
 
 
 def _jumps(signals: Signals, jumps: list[Flight]) -> list[Event]:
