@@ -74,7 +74,7 @@ def test_a_body_stands_on_a_foot_unless_it_jumps_or_runs(demos):
     airborne = {"jump_in_place", "jump_forward", "hop", "jumping_jacks", "run_forward", "crouch_then_jump"}
     for demo in demos:
         lowest = demo.motion.joints[:, FEET, 1].min(axis=1)
-        assert (lowest.max() > 0.03) == (demo.kind in airborne), demo.kind
+        assert (lowest.max() > 0.015) == (demo.kind in airborne), demo.kind
 
 
 def test_speeds_and_accelerations_are_human(demos):
@@ -101,9 +101,9 @@ def test_elbows_and_knees_bend_as_far_as_people_bend_them_and_one_way_only(demos
             )
             toes = foot - ankle
             across = np.cross(ankle - hip, knee - hip)
-            # The knee lies on the toes' side of the line from hip to ankle: the hinge axis points to the left.
+            # The knee lies on the toes' side of the line from hip to ankle.
             left = np.cross([0.0, 1.0, 0.0], toes)
-            assert ((across * left).sum(-1) > -2e-3).all(), demo.kind
+            assert ((across * left).sum(-1) < 2e-3).all(), demo.kind
 
 
 def test_wrists_stay_out_of_the_trunk(demos):

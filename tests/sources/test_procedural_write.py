@@ -12,7 +12,7 @@ import pytest
 from kinmo_annotate.schema.records import MotionError
 from kinmo_annotate.schema.skeleton import FIELDS
 from kinmo_annotate.schema.vocabulary import action_of
-from kinmo_annotate.sources.procedural import KINDS, make_motion, write_demo
+from kinmo_annotate.sources.procedural import KINDS, make_kind, make_motion, write_demo
 from kinmo_annotate.sources.procedural.captions import caption_line, tokens
 from kinmo_annotate.sources.procedural.motions import split_of
 
@@ -32,7 +32,7 @@ def test_the_layout_is_humanml3ds(tmp_path):
     assert done == list(range(1, 13))
     assert len(names) == len(set(names)) == 12
     splits = [(tmp_path / f"demo/{split}.txt").read_text().split() for split in ("train", "val", "test")]
-    assert sorted(sum(splits, [])) == sorted(names)
+    assert sorted(splits[0] + splits[1] + splits[2]) == sorted(names)
     assert all(splits)
     for name in names:
         joints = np.load(tmp_path / f"demo/new_joints/{name}.npy", allow_pickle=False)
@@ -85,7 +85,7 @@ def test_a_folder_with_other_files_is_refused(tmp_path):
 
 def test_a_file_in_the_way_and_a_damaged_truth_are_refused(tmp_path):
     (tmp_path / "taken").write_text("")
-    with pytest.raises(MotionError, match="not empty|demo set"):
+    with pytest.raises(MotionError, match=r"not empty|demo set"):
         write_demo(tmp_path / "taken", 2, 0)
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken/truth.jsonl").write_text("{half")
@@ -103,7 +103,7 @@ def test_impossible_numbers_are_refused(tmp_path, motions, seed):
 
 
 def test_every_caption_of_every_kind_can_be_written():
-    for index in range(2 * len(KINDS)):
+    for index in range(len(KINDS)):
         motion = make_motion(31, index).motion
         texts = [caption.text for caption in motion.captions]
         assert len(set(texts)) == 3
@@ -122,10 +122,8 @@ def test_tokens_are_lemmas_with_tags():
 
 
 def test_captions_name_the_side_that_acts():
-    for index in range(4 * len(KINDS)):
-        demo = make_motion(41, index)
-        if demo.kind != "wave":
-            continue
+    for seed in range(6):
+        demo = make_kind("wave", np.random.default_rng(seed), "w", "train")
         side = next(e.field for e in demo.events if e.action == "wave").partition("_")[0]
         assert all(side in caption.text for caption in demo.motion.captions)
 

@@ -7,10 +7,10 @@ import numpy as np
 from kinmo_annotate.sources.procedural import poses
 from kinmo_annotate.sources.procedural.body import SIGN
 from kinmo_annotate.sources.procedural.registry import COUNTS, Phrases, deg, kind, often
-from kinmo_annotate.sources.procedural.stage import ALL_FIELDS, ArmPose, Stage, Word, arm, arms, glide
+from kinmo_annotate.sources.procedural.stage import ALL_FIELDS, ArmPose, Goals, Stage, Word, arm, arms, glide
 
 
-def _rest(stage: Stage) -> dict[str, object]:
+def _rest(stage: Stage) -> Goals:
     return arm("left", stage.rest["left"]) | arm("right", stage.rest["right"])
 
 
@@ -34,7 +34,11 @@ def raise_arm_front(stage: Stage) -> Phrases:
     """Raise one arm forward."""
     _raise(stage, poses.FRONT)
     side = stage.side
-    return f"raises the {side} arm to the front", f"lifts the {side} arm forward", f"holds the {side} arm out in front"
+    return (
+        f"raises the {side} arm to the front",
+        f"lifts the {side} arm forward",
+        f"holds the {side} arm out in front",
+    )
 
 
 @kind
@@ -42,7 +46,11 @@ def raise_arm_side(stage: Stage) -> Phrases:
     """Raise one arm sideways."""
     _raise(stage, poses.SIDE)
     side = stage.side
-    return f"raises the {side} arm to the side", f"lifts the {side} arm sideways", f"stretches the {side} arm out to the side"
+    return (
+        f"raises the {side} arm to the side",
+        f"lifts the {side} arm sideways",
+        f"stretches the {side} arm out to the side",
+    )
 
 
 @kind
@@ -54,7 +62,11 @@ def raise_arm_overhead(stage: Stage) -> Phrases:
     stage.hold(stage.pick(0.3, 0.8))
     if stage.chance(0.6):
         stage.move(stage.pick(1.0, 1.4), via=via, **arm(side, stage.rest[side]))
-    return f"raises the {side} arm above the head", f"lifts the {side} hand overhead", f"reaches up with the {side} arm"
+    return (
+        f"raises the {side} arm above the head",
+        f"lifts the {side} hand overhead",
+        f"reaches up with the {side} arm",
+    )
 
 
 @kind
@@ -63,7 +75,7 @@ def raise_both_arms(stage: Stage) -> Phrases:
     names = ("to the front", "to the sides", "above the head")
     which = stage.times(0, 2)
     goal = (poses.FRONT, poses.SIDE, poses.OVERHEAD)[which]
-    via = {name: poses.SIDE for name in ("left", "right")} if which == 2 else {}
+    via = dict.fromkeys(("left", "right"), poses.SIDE) if which == 2 else {}
     stage.move(stage.pick(1.0, 1.4), via=via, **arms(goal))
     stage.hold(stage.pick(0.3, 0.7))
     stage.move(stage.pick(1.0, 1.4), via=via, **_rest(stage))
@@ -88,7 +100,11 @@ def lower_arms(stage: Stage) -> Phrases:
     if both:
         return "lowers both arms", "lets both raised arms down", "starts with both arms up and lowers them"
     side = stage.side
-    return f"lowers the {side} arm", f"lets the raised {side} arm down", f"starts with the {side} arm up and lowers it"
+    return (
+        f"lowers the {side} arm",
+        f"lets the raised {side} arm down",
+        f"starts with the {side} arm up and lowers it",
+    )
 
 
 def _wave(stage: Stage, sides: tuple[str, ...], count: int) -> None:
@@ -100,7 +116,9 @@ def _wave(stage: Stage, sides: tuple[str, ...], count: int) -> None:
     words = [Word(f"{side}_arm", "wave", count) for side in sides]
     if len(sides) == 2:
         words.append(Word("left_arm__right_arm", "together", count))
-    stage.cycle(stage.pick(0.55, 0.8), count, words, **{k: v for side in sides for k, v in arm(side, outward).items()})
+    stage.cycle(
+        stage.pick(0.55, 0.8), count, words, **{k: v for side in sides for k, v in arm(side, outward).items()}
+    )
     _back(stage, stage.pick(0.7, 1.0), *sides)
 
 
@@ -109,7 +127,11 @@ def wave(stage: Stage) -> Phrases:
     """Wave with one hand."""
     _wave(stage, (stage.side,), stage.times(2, 5))
     side = stage.side
-    return f"waves with the {side} hand", f"raises the {side} hand and waves", f"waves hello with the {side} arm"
+    return (
+        f"waves with the {side} hand",
+        f"raises the {side} hand and waves",
+        f"waves hello with the {side} arm",
+    )
 
 
 @kind
@@ -175,7 +197,11 @@ def arm_circles(stage: Stage) -> Phrases:
     stage.play(frames, tracks, cyclic=True, quiet=ALL_FIELDS, words=tuple(words))
     _back(stage, 0.5, *sides)
     what = "both arms" if both else f"the {stage.side} arm"
-    return f"circles {what} {often(count)}", f"swings {what} around in circles", f"makes {COUNTS[count]} big circles with {what}"
+    return (
+        f"circles {what} {often(count)}",
+        f"swings {what} around in circles",
+        f"makes {COUNTS[count]} big circles with {what}",
+    )
 
 
 @kind
@@ -185,9 +211,15 @@ def swing_arms(stage: Stage) -> Phrases:
     ahead = ArmPose((0.14, -float(np.sqrt(0.93 - front**2)), front), (0.25, 0.0, -1.0))
     stage.move(0.5, **arms(poses.BACK))
     words = [Word(f"{side}_arm", "swing", count) for side in ("left", "right")]
-    stage.cycle(stage.pick(0.8, 1.0), count, [*words, Word("left_arm__right_arm", "together", count)], **arms(ahead))
+    stage.cycle(
+        stage.pick(0.8, 1.0), count, [*words, Word("left_arm__right_arm", "together", count)], **arms(ahead)
+    )
     stage.move(0.5, **_rest(stage))
-    return "swings both arms forward and back", f"swings the arms {often(count)}", "swings both arms back and forth"
+    return (
+        "swings both arms forward and back",
+        f"swings the arms {often(count)}",
+        "swings both arms back and forth",
+    )
 
 
 @kind
@@ -219,10 +251,16 @@ def clap(stage: Stage) -> Phrases:
 @kind
 def cross_arms(stage: Stage) -> Phrases:
     """Fold the arms in front of the chest for a while."""
-    stage.move(1.0, **arm(stage.side, poses.CROSSED), **arm(stage.other, poses.CROSSED.moved(up=-0.06, forward=0.08)))
+    stage.move(
+        1.0, **arm(stage.side, poses.CROSSED), **arm(stage.other, poses.CROSSED.moved(up=-0.06, forward=0.08))
+    )
     stage.hold(stage.pick(0.5, 1.0))
     stage.move(1.0, **_rest(stage))
-    return "crosses the arms in front of the chest", "folds the arms and lets them down", "crosses both arms and opens them again"
+    return (
+        "crosses the arms in front of the chest",
+        "folds the arms and lets them down",
+        "crosses both arms and opens them again",
+    )
 
 
 @kind
@@ -232,7 +270,11 @@ def touch_head(stage: Stage) -> Phrases:
     stage.move(1.0, via={side: poses.WAVE.moved(up=-0.25)}, **arm(side, poses.HEAD))
     stage.hold(stage.pick(0.5, 1.0))
     stage.move(1.0, via={side: poses.WAVE.moved(up=-0.25)}, **arm(side, stage.rest[side]))
-    return f"touches the head with the {side} hand", f"puts the {side} hand on the head", f"brings the {side} hand up to the head"
+    return (
+        f"touches the head with the {side} hand",
+        f"puts the {side} hand on the head",
+        f"brings the {side} hand up to the head",
+    )
 
 
 @kind
@@ -241,26 +283,43 @@ def hands_on_hips(stage: Stage) -> Phrases:
     stage.move(0.9, **arms(poses.HIP))
     stage.hold(stage.pick(0.6, 1.2))
     stage.move(0.9, **_rest(stage))
-    return "puts both hands on the hips", "places the hands on the hips for a moment", "stands with hands on hips"
+    return (
+        "puts both hands on the hips",
+        "places the hands on the hips for a moment",
+        "stands with hands on hips",
+    )
 
 
 @kind
 def push(stage: Stage) -> Phrases:
     """Push something away with both hands."""
     stage.move(0.7, **arms(poses.GUARD))
-    stage.move(stage.pick(0.6, 1.0), **arms(poses.FRONT.moved(up=-0.08)), pitch=stage.upright + deg(stage.sized(5, 9)))
+    stage.move(
+        stage.pick(0.6, 1.0),
+        **arms(poses.FRONT.moved(up=-0.08)),
+        pitch=stage.upright + deg(stage.sized(5, 9)),
+    )
     stage.hold(0.3)
     stage.move(0.7, **arms(poses.GUARD), pitch=stage.upright)
     stage.move(0.7, **_rest(stage))
-    return "pushes forward with both hands", "pushes something away with both arms", "brings the hands to the chest and pushes forward"
+    return (
+        "pushes forward with both hands",
+        "pushes something away with both arms",
+        "brings the hands to the chest and pushes forward",
+    )
 
 
 @kind
 def throw(stage: Stage) -> Phrases:
     """Throw overhead with one hand."""
     side, sign = stage.side, SIGN[stage.side]
-    stage.move(0.9, via={side: poses.SIDE.moved(up=-0.4, out=-0.3)}, **arm(side, poses.COCKED), twist=-sign * deg(stage.sized(20, 34)),
-               pitch=stage.upright - deg(5))  # fmt: skip
+    stage.move(
+        0.9,
+        via={side: poses.SIDE.moved(up=-0.4, out=-0.3)},
+        **arm(side, poses.COCKED),
+        twist=-sign * deg(stage.sized(20, 34)),
+        pitch=stage.upright - deg(5),
+    )
     stage.hold(0.15)
     stage.move(0.34, **arm(side, poses.RELEASE), twist=sign * deg(8), pitch=stage.upright + deg(8))
     stage.move(0.36, **arm(side, poses.FOLLOW), twist=sign * deg(20), pitch=stage.upright + deg(16))

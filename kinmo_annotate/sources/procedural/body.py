@@ -1,15 +1,17 @@
 """A body that can be posed: channels (angles, hand and foot targets) in, joint positions out.
 
-The rest pose is anatomical and has the uniform target bone lengths, so every pose of it has exactly those bones.
-Trunk and head are posed by angles; arms and legs by two-bone inverse kinematics from hand and toe targets,
-which keeps planted feet where they are whatever the pelvis does. Angles are radians, lengths metres.
+The rest pose is anatomical and has the uniform target bone lengths, so every pose of it has exactly those
+bones. Trunk and head are posed by angles; arms and legs by two-bone inverse kinematics from hand and toe
+targets, which keeps planted feet where they are whatever the pelvis does. Angles are radians, lengths metres.
 Signs: pitch forward, roll to the body's left, yaw and twist anticlockwise from above are positive.
 
-Head turns (yaw) are missing on purpose: the 22 joint positions do not show them, so no motion here shakes its head.
+Head turns (yaw) are missing on purpose: the 22 joint positions do not show them, so no motion here shakes
+its head.
 """
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -25,13 +27,15 @@ SIDES: Final = ("left", "right")
 SIGN: Final = {"left": 1.0, "right": -1.0}
 
 _SCALARS: Final = (
-    "x", "z", "yaw", "shift_left", "shift_forward", "rise", "pitch", "roll", "twist", "head_pitch", "head_roll",
-    "left_heel", "right_heel", "left_toe_yaw", "right_toe_yaw",
+    "x", "z", "yaw", "shift_left", "shift_forward", "rise", "pitch", "roll", "twist", "head_pitch",
+    "head_roll", "left_heel", "right_heel", "left_toe_yaw", "right_toe_yaw",
 )  # fmt: skip
 _VECTORS: Final = ("left_hand", "right_hand", "left_elbow", "right_elbow", "left_toe", "right_toe")
+_SPINE: Final = ("pelvis", "spine1", "spine2", "spine3", "neck")
 CHANNELS: Final = _SCALARS + _VECTORS
 
-# Rest directions for the left side and the midline (x to the left, y up, z forward); the right side mirrors them.
+# Rest directions for the left side and the midline (x to the left, y up, z forward); the right side mirrors
+# them.
 _REST: Final = {
     "hip": (0.60, -0.80, 0.0),
     "spine1": (0.0, 1.0, -0.12),
@@ -43,7 +47,8 @@ _REST: Final = {
     "head": (0.0, 0.94, 0.34),
     "foot": (0.10, -0.40, 0.90),
 }
-# How much of the trunk's pitch, roll and twist the pelvis and each spine joint carry (hips hinge, the spine bends).
+# How much of the trunk's pitch, roll and twist the pelvis and each spine joint carry (hips hinge, the spine
+# bends).
 _PITCH: Final = (0.60, 0.82, 1.0, 1.0)
 _ROLL: Final = (0.20, 0.50, 0.85, 1.0)
 _TWIST: Final = (0.0, 0.35, 0.75, 1.0)
@@ -55,7 +60,7 @@ _MAX_REACH: Final = 0.998
 
 
 def rest_offset(joint: str) -> Array:
-    """Offset of a trunk, head, collar, shoulder, hip or foot joint from its parent in the rest pose, (3,) metres."""
+    """Offset of a joint (not a knee, ankle, elbow or wrist) from its parent in the rest pose, (3,) metres."""
     side, _, part = joint.rpartition("_")
     direction = np.array(_REST[part])
     if side == "right":
@@ -65,7 +70,14 @@ def rest_offset(joint: str) -> Array:
 
 def frames_of(yaw: Array, pitch: Array, roll: Array) -> Array:
     """Rotations (T, 3, 3) that yaw, then pitch forward, then roll to the left, from angles (T,)."""
-    cy, sy, cp, sp, cr, sr = np.cos(yaw), np.sin(yaw), np.cos(pitch), np.sin(pitch), np.cos(roll), np.sin(roll)
+    cy, sy, cp, sp, cr, sr = (
+        np.cos(yaw),
+        np.sin(yaw),
+        np.cos(pitch),
+        np.sin(pitch),
+        np.cos(roll),
+        np.sin(roll),
+    )
     rows = (
         (cy * cr - sy * sp * sr, cy * sr + sy * sp * cr, sy * cp),
         (-cp * sr, cp * cr, -sp),
@@ -141,8 +153,7 @@ def pose_body(channels: Channels, width: float) -> Array:
     spine = _spine_rotations(channels)
     ankles = {side: _ankle(channels, side) for side in SIDES}
     joints[:, JOINT["pelvis"]] = _pelvis(channels, spine[0], ankles, width)
-    for parent, child, rotation in zip(("pelvis", "spine1", "spine2", "spine3"), ("spine1", "spine2", "spine3", "neck"),
-                                       spine, strict=True):  # fmt: skip
+    for (parent, child), rotation in zip(pairwise(_SPINE), spine, strict=True):
         joints[:, JOINT[child]] = joints[:, JOINT[parent]] + turned(rotation, rest_offset(child))
     _pose_head(joints, channels, spine[3])
     for side in SIDES:
@@ -154,7 +165,9 @@ def pose_body(channels: Channels, width: float) -> Array:
 def _spine_rotations(channels: Channels) -> list[Array]:
     """World rotations (T, 3, 3) of pelvis, spine1, spine2 and spine3."""
     return [
-        frames_of(channels["yaw"] + twist * channels["twist"], pitch * channels["pitch"], roll * channels["roll"])
+        frames_of(
+            channels["yaw"] + twist * channels["twist"], pitch * channels["pitch"], roll * channels["roll"]
+        )
         for pitch, roll, twist in zip(_PITCH, _ROLL, _TWIST, strict=True)
     ]
 
@@ -168,7 +181,9 @@ def _ankle(channels: Channels, side: str) -> Array:
 
 def _pelvis(channels: Channels, rotation: Array, ankles: dict[str, Array], width: float) -> Array:
     """Pelvis positions (T, 3): the wanted ones, lowered to where both legs reach their ankles."""
-    shift = np.stack([channels["shift_left"], np.zeros_like(channels["x"]), channels["shift_forward"]], axis=-1)
+    shift = np.stack(
+        [channels["shift_left"], np.zeros_like(channels["x"]), channels["shift_forward"]], axis=-1
+    )
     zeros = np.zeros_like(channels["x"])
     pelvis = turned(frames_of(channels["yaw"], zeros, zeros), shift)
     pelvis += np.stack([channels["x"], standing_height(width) + channels["rise"], channels["z"]], axis=-1)

@@ -1,7 +1,7 @@
 """Captions of demo motions, and their HumanML3D lines with part-of-speech tokens.
 
-The words are few, so their tokens come from a small table rather than from a tagger: lemma and universal tag as
-HumanML3D has them (nouns and verbs lemmatised, except the word "left").
+The words are few, so their tokens come from a small table rather than from a tagger: lemma and universal tag
+as HumanML3D has them (nouns and verbs lemmatised, except the word "left").
 """
 
 from __future__ import annotations
@@ -21,26 +21,31 @@ _BY_TAG: Final = {
     "DET": "a an the both each no another some",
     "PRON": "someone something it they them",
     "ADP": "with to in at on of for from above over by up along into around down",
-    "ADV": "then forward forwards backward ahead back again sideways afterwards first straight overhead out together"
+    "ADV": "then forward forwards backward ahead back again sideways afterwards first straight"
+    " overhead out together"
     " quickly slowly low away once twice apart forth fast without on off where almost",
     "ADJ": "left right raised high full big wide long short half slow quick upper lower",
     "NUM": "one two three four five six seven eight nine ten",
     "CCONJ": "and or",
     "SCONJ": "as that while",
-    "NOUN": "person figure arm hand leg foot knee head elbow body hip wrist shoulder chest floor sky moment side front"
-    " back place spot pace step turn quarter curve arc circle jump time way waist fist punch punches kick hello ball"
+    "NOUN": "person figure arm hand leg foot knee head elbow body hip wrist shoulder chest floor"
+    " sky moment side front"
+    " back place spot pace step turn quarter curve arc circle jump time way waist fist punch"
+    " punches kick hello ball"
     " chair seat belly squat jack arc air curl forearm lunge balance hurry middle",
-    "VERB": "walk take step stop move jog run march make turn raise lift hold stretch reach wave clap cross fold open"
-    " touch put bring place stand push pull throw wind punch circle swing bend do start lower let kick balance keep"
-    " return lunge jump leap hop lean straighten twist rotate sway rock nod look tilt lay sit get crouch squat come"
+    "VERB": "walk take step stop move jog run march make turn raise lift hold stretch reach wave"
+    " clap cross fold open"
+    " touch put bring place stand push pull throw wind punch circle swing bend do start lower let"
+    " kick balance keep"
+    " return lunge jump leap hop lean straighten twist rotate sway rock nod look tilt lay sit get"
+    " crouch squat come"
     " kneel go bow face curl",
 }  # fmt: skip
 _LEMMAS: Final = {
-    "feet": "foot", "does": "do", "goes": "go", "lets": "let", "is": "be", "jacks": "jack", "jumping": "jump",
-    "turning": "turn", "holding": "hold", "stretched": "stretch", "lowering": "lower", "leans": "lean", "moves": "move",
-    "makes": "make", "takes": "take", "raises": "raise", "places": "place", "waves": "wave", "circles": "circle",
-    "rotates": "rotate", "comes": "come", "balances": "balance", "lunges": "lunge", "times": "time", "knees": "knee",
-    "sides": "side", "curves": "curve",
+    "feet": "foot", "does": "do", "goes": "go", "lets": "let", "is": "be", "jumping": "jump", "moves": "move",
+    "leans": "lean", "makes": "make", "takes": "take", "raises": "raise", "places": "place", "waves": "wave",
+    "circles": "circle", "rotates": "rotate", "comes": "come", "balances": "balance", "lunges": "lunge",
+    "times": "time", "knees": "knee", "sides": "side", "curves": "curve",
 }  # fmt: skip
 _TABLE: Final = {word: tag for tag, words in reversed(_BY_TAG.items()) for word in words.split()}
 _VERBS: Final = frozenset(_BY_TAG["VERB"].split())

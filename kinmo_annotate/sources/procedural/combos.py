@@ -18,7 +18,8 @@ def _both(stage: Stage, first: Action, second: Action) -> Phrases:
         stage.side, stage.other = other(stage.side), stage.side
     after = second(stage)
     return tuple(
-        join.format(before[index % len(before)], after[index % len(after)]) for index, join in enumerate(_JOIN)
+        join.format(before[index % len(before)], after[index % len(after)])
+        for index, join in enumerate(_JOIN)
     )
 
 

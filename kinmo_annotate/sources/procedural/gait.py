@@ -1,7 +1,8 @@
 """Stepping: from a path of the pelvis to footprints, swinging feet and swinging arms.
 
-Footprints come first: a foot stands where the pelvis will be in the middle of its stance, and does not move until
-it swings again. Walking, running, marching, side steps and turning on the spot are all this one generator.
+Footprints come first: a foot stands where the pelvis will be in the middle of its stance, and does not move
+until it swings again. Walking, running, marching, side steps and turning on the spot are all this one
+generator.
 """
 
 from __future__ import annotations
@@ -14,8 +15,18 @@ import numpy as np
 from kinmo_annotate.schema.skeleton import FPS, pair_name
 from kinmo_annotate.sources.procedural.body import SIGN, Array, Channels, home_toe
 from kinmo_annotate.sources.procedural.stage import (
-    ALL_FIELDS, ArmPose, Phase, Stage, Word, bump, ease, glide, hand_path, other, through,
-)  # fmt: skip
+    ALL_FIELDS,
+    ArmPose,
+    Phase,
+    Stage,
+    Word,
+    bump,
+    ease,
+    glide,
+    hand_path,
+    other,
+    through,
+)
 
 _FINE: Final = 8
 _RUN_ARM: Final = ArmPose((0.06, -0.42, 0.44), (0.35, -0.5, -1.0))
@@ -77,9 +88,13 @@ def step(stage: Stage, gait: Gait) -> None:
             tracks |= _arm_swing(stage, gait, side, pace, swing_s, at, seconds)
     windowed = gait.turn != 0 and gait.window is not None
     noted = stage.play(
-        frames, tracks, cyclic=True, quiet=ALL_FIELDS - {"torso"}, words=tuple(_words(gait)),
+        frames,
+        tracks,
+        cyclic=True,
+        quiet=ALL_FIELDS,
+        words=tuple(_words(gait)),
         mute=("heading",) if windowed else (),
-    )  # fmt: skip
+    )
     if windowed and gait.window is not None:
         start, end = (noted.start + round(share * frames) for share in gait.window)
         stage.phases.append(Phase(start, end, only=("heading",)))
@@ -143,9 +158,13 @@ def _print_at(side: str, width: float, place: Array) -> tuple[Array, float]:
     """Toe position (3,) and foot yaw of a footprint under a pelvis at (x, z, yaw)."""
     x, z, yaw = place
     home = home_toe(side, width)
-    return np.array([
-        x + home[0] * np.cos(yaw) + home[2] * np.sin(yaw), 0.0, z - home[0] * np.sin(yaw) + home[2] * np.cos(yaw),
-    ]), float(yaw)  # fmt: skip
+    return np.array(
+        [
+            x + home[0] * np.cos(yaw) + home[2] * np.sin(yaw),
+            0.0,
+            z - home[0] * np.sin(yaw) + home[2] * np.cos(yaw),
+        ]
+    ), float(yaw)
 
 
 def _sway(stage: Stage, gait: Gait, pace: float, swing_s: float, at: Array, seconds: float) -> Channels:
@@ -203,10 +222,15 @@ def _words(gait: Gait) -> list[Word]:
         count = swings(gait, side)
         if count >= 1:
             words.append(Word(f"{side}_arm", "swing", count, salient=loud and count >= 2))
-            same, opposite = pair_name(f"{side}_arm", f"{side}_leg"), pair_name(f"{side}_arm", f"{other(side)}_leg")
+            same, opposite = (
+                pair_name(f"{side}_arm", f"{side}_leg"),
+                pair_name(f"{side}_arm", f"{other(side)}_leg"),
+            )
             words.append(Word(same, "alternate", count, salient=loud and count >= 2))
             words.append(Word(opposite, "together", count, salient=False))
     if len(arms) == 2 and cycles >= 1:
         count = min(swings(gait, side) for side in arms)
-        words += [Word("left_arm__right_arm", "alternate", count, salient=loud and count >= 2)] if count else []
+        words += (
+            [Word("left_arm__right_arm", "alternate", count, salient=loud and count >= 2)] if count else []
+        )
     return words

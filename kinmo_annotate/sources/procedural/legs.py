@@ -7,7 +7,7 @@ from scipy.interpolate import CubicHermiteSpline
 
 from kinmo_annotate.schema.skeleton import FPS
 from kinmo_annotate.sources.procedural import poses
-from kinmo_annotate.sources.procedural.body import SIGN, SIDES, Array, Channels
+from kinmo_annotate.sources.procedural.body import SIDES, SIGN, Array, Channels
 from kinmo_annotate.sources.procedural.registry import COUNTS, Phrases, deg, kind, often
 from kinmo_annotate.sources.procedural.stage import ALL_FIELDS, Stage, Word, arm, arms, bump, ease, hand_path
 
@@ -39,13 +39,23 @@ def kick(stage: Stage) -> Phrases:
     side = stage.side
     _shift_weight(stage, stage.other)
     stood = poses.planted_foot(stage, side)
-    stage.move(0.42, **poses.raised_foot(stage, side, thigh=deg(-14), knee=deg(48)), **arm(stage.other, poses.OUT_LOW))
+    stage.move(
+        0.42,
+        **poses.raised_foot(stage, side, thigh=deg(-14), knee=deg(48)),
+        **arm(stage.other, poses.OUT_LOW),
+    )
     height = deg(stage.sized(46, 78))
-    stage.move(0.40, **poses.raised_foot(stage, side, thigh=height, knee=deg(12)), pitch=stage.upright - deg(5))
+    stage.move(
+        0.40, **poses.raised_foot(stage, side, thigh=height, knee=deg(12)), pitch=stage.upright - deg(5)
+    )
     stage.hold(0.1)
     stage.move(0.62, **stood, **arm(stage.other, stage.rest[stage.other]), pitch=stage.upright)
     _even_weight(stage)
-    return f"kicks forward with the {side} leg", f"kicks with the {side} foot", f"swings the {side} leg forward in a kick"
+    return (
+        f"kicks forward with the {side} leg",
+        f"kicks with the {side} foot",
+        f"swings the {side} leg forward in a kick",
+    )
 
 
 @kind
@@ -57,7 +67,11 @@ def knee_lift(stage: Stage) -> Phrases:
         _lift_leg(stage, side, 0.6, 0.6, 0.15, thigh=stage.sized(68, 92), knee=stage.pick(85, 100))
         stage.hold(0.1)
     _even_weight(stage)
-    return f"lifts the {side} knee {often(count)}", f"raises the {side} knee up", f"brings the {side} knee up to the belly"
+    return (
+        f"lifts the {side} knee {often(count)}",
+        f"raises the {side} knee up",
+        f"brings the {side} knee up to the belly",
+    )
 
 
 @kind
@@ -67,20 +81,32 @@ def side_leg_raise(stage: Stage) -> Phrases:
     _shift_weight(stage, stage.other)
     _lift_leg(stage, side, 0.8, 0.8, stage.pick(0.2, 0.5), thigh=3, knee=6, out=stage.sized(30, 45))
     _even_weight(stage)
-    return f"raises the {side} leg to the side", f"lifts the {side} leg sideways", f"swings the {side} leg out to the side"
+    return (
+        f"raises the {side} leg to the side",
+        f"lifts the {side} leg sideways",
+        f"swings the {side} leg out to the side",
+    )
 
 
 @kind
 def stand_on_one_leg(stage: Stage) -> Phrases:
     """Balance on one leg with the arms out."""
     side, support = stage.side, stage.other
-    stage.move(0.7, shift_left=SIGN[support] * (stage.width - 0.02), **arms(poses.SIDE.moved(up=-0.25, out=-0.04)))
+    stage.move(
+        0.7, shift_left=SIGN[support] * (stage.width - 0.02), **arms(poses.SIDE.moved(up=-0.25, out=-0.04))
+    )
     _lift_leg(stage, side, 0.8, 0.8, stage.pick(1.0, 2.0), thigh=stage.sized(35, 60), knee=stage.pick(60, 80))
     stage.move(0.8, shift_left=0.0, **arm("left", stage.rest["left"]), **arm("right", stage.rest["right"]))
-    return f"stands on the {support} leg", f"balances on the {support} leg with the arms out", f"lifts the {side} foot and keeps balance"
+    return (
+        f"stands on the {support} leg",
+        f"balances on the {support} leg with the arms out",
+        f"lifts the {side} foot and keeps balance",
+    )
 
 
-def place_foot(stage: Stage, side: str, seconds: float, forward: float, heel: float, **body: Array | float) -> None:
+def place_foot(
+    stage: Stage, side: str, seconds: float, forward: float, heel: float, **body: Array | float
+) -> None:
     """Step with one foot to a new place in front or behind while the body moves along."""
     frames = stage.frames(seconds)
     now = np.asarray(stage.state[f"{side}_toe"], float)
@@ -125,11 +151,17 @@ def lunge(stage: Stage) -> Phrases:
     yaw = float(stage.state["yaw"])
     length = float((back - toe) @ np.array([np.sin(yaw), 0.0, np.cos(yaw)]))
     place_foot(stage, side, 0.9, length, 0.0, shift_forward=0.0, rise=0.0, **{f"{stage.other}_heel": 0.0})
-    return f"lunges forward with the {side} leg", f"makes a lunge on the {side} leg and comes back", f"steps into a lunge with the {side} foot"
+    return (
+        f"lunges forward with the {side} leg",
+        f"makes a lunge on the {side} leg and comes back",
+        f"steps into a lunge with the {side} foot",
+    )
 
 
-# --- jumps -----------------------------------------------------------------------------------------------------
-def leap(stage: Stage, height: float, dip: float, feet: tuple[str, ...] = SIDES, travel: float = 0.0) -> tuple[int, Channels]:
+# --- jumps ---
+def leap(
+    stage: Stage, height: float, dip: float, feet: tuple[str, ...] = SIDES, travel: float = 0.0
+) -> tuple[int, Channels]:
     """Frames and tracks of one jump: dip, push off, fly as gravity has it, land, come up.
 
     Args:
@@ -151,11 +183,19 @@ def leap(stage: Stage, height: float, dip: float, feet: tuple[str, ...] = SIDES,
     recover = CubicHermiteSpline(times[[3, 4, 5]], [up, -0.75 * dip, 0], [-speed, 0, 0])
     since = np.clip(at - takeoff, 0, flight)
     air = speed * since - _GRAVITY / 2 * since**2
-    rise = np.where(at <= takeoff, ground(np.minimum(at, takeoff)), np.where(at < landing, up + air, recover(np.maximum(at, landing))))
+    rise = np.where(
+        at <= takeoff,
+        ground(np.minimum(at, takeoff)),
+        np.where(at < landing, up + air, recover(np.maximum(at, landing))),
+    )
     yaw = float(stage.state["yaw"])
     heading = np.array([np.sin(yaw), 0.0, np.cos(yaw)])
     moved = travel * ease((at - times[1]) / (times[4] - times[1]))
-    tracks = {"rise": base + rise, "x": float(stage.state["x"]) + heading[0] * moved, "z": float(stage.state["z"]) + heading[2] * moved}
+    tracks = {
+        "rise": base + rise,
+        "x": float(stage.state["x"]) + heading[0] * moved,
+        "z": float(stage.state["z"]) + heading[2] * moved,
+    }
     share = (at - takeoff) / flight
     for side in SIDES:
         toe = np.asarray(stage.state[f"{side}_toe"], float) + (travel * ease(share))[:, None] * heading
@@ -200,7 +240,7 @@ def jumps(stage: Stage, count: int, height: float, dip: float, travel: float = 0
         *(Word(f"{side}_leg", "jump", count) for side in SIDES),
         Word("left_leg__right_leg", "together", count, salient=count >= 2),
     )
-    stage.play(len(joined["x"]), joined, cyclic=True, quiet=ALL_FIELDS - {"torso"} if travel else ALL_FIELDS, words=words)
+    stage.play(len(joined["x"]), joined, cyclic=True, quiet=ALL_FIELDS, words=words)
 
 
 @kind
@@ -208,7 +248,11 @@ def jump_in_place(stage: Stage) -> Phrases:
     """Jump on the spot."""
     count = stage.times(1, 4)
     jumps(stage, count, stage.sized(0.16, 0.32), stage.sized(0.16, 0.24))
-    return f"jumps {often(count)} in place", f"jumps up {often(count)}", f"does {COUNTS[count]} {'jump' if count == 1 else 'jumps'} on the spot"
+    return (
+        f"jumps {often(count)} in place",
+        f"jumps up {often(count)}",
+        f"does {COUNTS[count]} {'jump' if count == 1 else 'jumps'} on the spot",
+    )
 
 
 @kind
@@ -216,7 +260,11 @@ def jump_forward(stage: Stage) -> Phrases:
     """Jump forward on both feet."""
     count = stage.times(1, 2)
     jumps(stage, count, stage.sized(0.15, 0.26), stage.sized(0.18, 0.26), travel=stage.sized(0.45, 0.85))
-    return f"jumps forward {often(count)}", f"leaps ahead {often(count)} with both feet", f"makes {COUNTS[count]} long {'jump' if count == 1 else 'jumps'} forward"
+    return (
+        f"jumps forward {often(count)}",
+        f"leaps ahead {often(count)} with both feet",
+        f"makes {COUNTS[count]} long {'jump' if count == 1 else 'jumps'} forward",
+    )
 
 
 @kind
@@ -226,13 +274,21 @@ def hop(stage: Stage) -> Phrases:
     _shift_weight(stage, support)
     stood = poses.planted_foot(stage, free)
     stage.move(0.55, **poses.raised_foot(stage, free, thigh=deg(32), knee=deg(80)))
-    frames, tracks = leap(stage, stage.sized(0.06, 0.11), 0.09, feet=(support,))
+    height = stage.sized(0.06, 0.11)
+    frames, tracks = leap(stage, height, 0.09, feet=(support,))
     joined = {name: np.concatenate([track] * count) for name, track in tracks.items()}
-    words = (Word(f"{support}_leg", "hop", count), Word("torso", "jump", count, amount=0.08, salient=False))
+    words = (
+        Word(f"{support}_leg", "hop", count),
+        Word("torso", "jump", count, amount=height + 0.02, salient=False),
+    )
     stage.play(frames * count, joined, cyclic=True, quiet=ALL_FIELDS, words=words)
     stage.move(0.55, **stood)
     _even_weight(stage)
-    return f"hops {often(count)} on the {support} leg", f"hops on the {support} foot", f"jumps on one leg, the {support} one"
+    return (
+        f"hops {often(count)} on the {support} leg",
+        f"hops on the {support} foot",
+        f"jumps on one leg, the {support} one",
+    )
 
 
 @kind
@@ -241,7 +297,7 @@ def jumping_jacks(stage: Stage) -> Phrases:
     count, spread = stage.times(2, 4), stage.sized(0.18, 0.28)
     half = max(7, round(0.5 * stage.tempo * FPS))
     share = np.arange(1, half + 1) / half
-    air = bump((share - 0.25) / 0.6) * stage.pick(0.07, 0.11)
+    air = bump((share - 0.25) / 0.6) * stage.pick(0.09, 0.13)
     dip = -0.07 * (bump(share / 0.45) + bump((share - 0.72) / 0.56) + bump((share + 0.28) / 0.56))
     moved = ease((share - 0.2) / 0.66)
     there = np.concatenate([moved, 1 - moved])
@@ -265,4 +321,8 @@ def jumping_jacks(stage: Stage) -> Phrases:
         Word("left_arm__right_arm", "together", count),
     )
     stage.play(2 * half * count, joined, cyclic=True, quiet=frozenset({"torso"}), words=words)
-    return f"does {COUNTS[count]} jumping jacks", "does jumping jacks", "jumps with feet apart and arms up, then together again"
+    return (
+        f"does {COUNTS[count]} jumping jacks",
+        "does jumping jacks",
+        "jumps with feet apart and arms up, then together again",
+    )

@@ -12,9 +12,10 @@ from kinmo_annotate.schema.skeleton import FPS, GROUND
 from kinmo_annotate.sources.procedural import arms, combos, legs, locomotion, trunk
 from kinmo_annotate.sources.procedural.body import Array
 from kinmo_annotate.sources.procedural.captions import write_captions
+from kinmo_annotate.sources.procedural.quantities import body_yaw
 from kinmo_annotate.sources.procedural.registry import KINDS
 from kinmo_annotate.sources.procedural.stage import Stage
-from kinmo_annotate.sources.procedural.truth import TruthEvent, body_yaw, derive_truth
+from kinmo_annotate.sources.procedural.truth import TruthEvent, derive_truth
 
 # Importing the families registers their kinds.
 FAMILIES: Final = (locomotion, arms, legs, trunk, combos)
@@ -33,7 +34,10 @@ class DemoMotion:
 
 
 def kind_of(index: int) -> str:
-    """The kind of the motion at `index`: the table in strides, so that neighbours differ; all kinds in len(KINDS)."""
+    """The kind of the motion at `index`.
+
+    The table is walked in strides, so that neighbours differ; len(KINDS) motions in a row have all kinds.
+    """
     names = list(KINDS)
     stride = next(n for n in range(int(0.38 * len(names)) + 1, len(names) + 2) if np.gcd(n, len(names)) == 1)
     return names[index * stride % len(names)]
@@ -48,9 +52,9 @@ def split_of(index: int) -> str:
 def make_motion(seed: int, index: int) -> DemoMotion:
     """Make the motion at `index` of the demo set of a seed.
 
-    The same arguments give the same bytes, whatever else is made. The motion is 40 to 196 frames long at 20 fps,
-    its feet stand on y = 0, and at frame 0 the pelvis is above the origin and the body faces +z. There are no
-    head turns or head shakes: the yaw of a head is not to be seen in 22 joint positions.
+    The same arguments give the same bytes, whatever else is made. The motion is 40 to 196 frames long at
+    20 fps, its feet stand on y = 0, and at frame 0 the pelvis is above the origin and the body faces +z.
+    There are no head turns or head shakes: the yaw of a head is not to be seen in 22 joint positions.
 
     Args:
         seed: of the set.
@@ -64,7 +68,9 @@ def make_motion(seed: int, index: int) -> DemoMotion:
     return make_kind(kind_of(index), np.random.default_rng([seed, index]), f"{index:06d}", split_of(index))
 
 
-def make_kind(kind: str, rng: np.random.Generator, motion_id: str, split: str, side: str | None = None) -> DemoMotion:
+def make_kind(
+    kind: str, rng: np.random.Generator, motion_id: str, split: str, side: str | None = None
+) -> DemoMotion:
     """Make a motion of one kind; `side` fixes the side that is otherwise drawn.
 
     Raises:

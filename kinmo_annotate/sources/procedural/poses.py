@@ -6,8 +6,8 @@ from typing import Final
 
 import numpy as np
 
-from kinmo_annotate.sources.procedural.body import SIGN, Array, leg_lengths, rest_offset, standing_height
-from kinmo_annotate.sources.procedural.stage import ArmPose, Stage
+from kinmo_annotate.sources.procedural.body import SIGN, leg_lengths, rest_offset, standing_height
+from kinmo_annotate.sources.procedural.stage import ArmPose, Goals, Stage
 
 # Hands as (out, up, forward) from the shoulder in arm lengths, then where the elbow points.
 FRONT: Final = ArmPose((-0.02, 0.02, 0.975), (0.5, -1.0, 0.0))
@@ -29,9 +29,7 @@ BACK: Final = ArmPose((0.16, -0.86, -0.42), (0.25, 0.0, -1.0))
 OUT_LOW: Final = ArmPose((0.55, -0.80, 0.08), (0.1, 0.0, -1.0))
 
 
-def raised_foot(
-    stage: Stage, side: str, thigh: float, knee: float, out: float = 0.0
-) -> dict[str, Array | float]:
+def raised_foot(stage: Stage, side: str, thigh: float, knee: float, out: float = 0.0) -> Goals:
     """The channels that lift one leg: thigh angle forward, knee flexion and angle to the side, radians.
 
     Angles are from a thigh that hangs straight down; the pelvis is where the stage has it.
@@ -57,6 +55,6 @@ def raised_foot(
     return {f"{side}_toe": world, f"{side}_heel": pitch}
 
 
-def planted_foot(stage: Stage, side: str) -> dict[str, Array | float]:
+def planted_foot(stage: Stage, side: str) -> Goals:
     """The channels as one foot has them now, to come back to."""
     return {name: stage.state[name] for name in (f"{side}_toe", f"{side}_heel", f"{side}_toe_yaw")}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 
@@ -12,12 +12,13 @@ from kinmo_annotate.sources.procedural.stage import Stage
 # An action plays on the stage and gives at least three ways to say what was done: "bows forward", ...
 Phrases = tuple[str, ...]
 Action = Callable[[Stage], Phrases]
+Kind = TypeVar("Kind", bound=Action)
 
 KINDS: Final[dict[str, Action]] = {}
 COUNTS: Final = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 
-def kind(action: Action) -> Action:
+def kind(action: Kind) -> Kind:
     """Register an action under its function's name."""
     KINDS[action.__name__] = action
     return action

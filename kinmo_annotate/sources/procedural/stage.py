@@ -1,25 +1,32 @@
 """The stage: a timeline of authored phases that drive the body's channels, frame by frame.
 
-An action asks the stage to hold, to move to a pose, or to play tracks of its own (steps, jumps, waves). Each call
-appends frames to every channel and notes one `Phase`. The phases are what the truth is read from: they say when
-something was authored, how many cycles it had, and which words it stands for.
+An action asks the stage to hold, to move to a pose, or to play tracks of its own (steps, jumps, waves). Each
+call appends frames to every channel and notes one `Phase`. The phases are what the truth is read from: they
+say when something was authored, how many cycles it had, and which words it stands for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from scipy.interpolate import CubicSpline
 
 from kinmo_annotate.schema.skeleton import FIELDS, FPS
 from kinmo_annotate.sources.procedural.body import (
-    CHANNELS, SIDES, Array, Channels, home_toe, pose_body,
+    CHANNELS,
+    SIDES,
+    Array,
+    Channels,
+    home_toe,
+    pose_body,
 )  # fmt: skip
 
 ALL_FIELDS: Final = frozenset(FIELDS)
+# Channel values by name, numbers or (3,) arrays; passed on as keyword arguments, hence loosely typed.
+Goals = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +65,7 @@ class Phase:
 
 @dataclass(frozen=True, slots=True)
 class ArmPose:
-    """Where a hand is and where its elbow points, from its own shoulder: (out, up, forward), in arm lengths."""
+    """Where a hand is and where its elbow points, from the shoulder: (out, up, forward), in arm lengths."""
 
     hand: tuple[float, float, float]
     elbow: tuple[float, float, float]
@@ -71,7 +78,7 @@ class ArmPose:
 
     def moved(self, out: float = 0.0, up: float = 0.0, forward: float = 0.0) -> ArmPose:
         """The pose with its hand displaced, in arm lengths."""
-        return replace(self, hand=_triple(np.array(self.hand) + (out, up, forward)))
+        return replace(self, hand=_triple(np.array(self.hand) + np.array([out, up, forward])))
 
 
 def _triple(vector: Array) -> tuple[float, float, float]:
@@ -96,7 +103,7 @@ def bump(share: Array) -> Array:
 
 
 def glide(share: Array) -> Array:
-    """Progress from 0 to 1 at an even pace but for gentle ends: peak speed 1.45, less than minimum jerk's 1.9."""
+    """Progress from 0 to 1 at an even pace but for gentle ends: peak speed 1.45, minimum jerk has 1.9."""
     grid = np.linspace(0.0, 1.0, 201)
     speed = ease(grid / 0.31) * ease((1 - grid) / 0.31)
     done = np.concatenate([[0.0], np.cumsum((speed[1:] + speed[:-1]) / 2)])
@@ -114,8 +121,8 @@ def through(values: Iterable[float], times: Array, at: Array) -> Array:
 def hand_path(hands: Array, share: Array) -> Array:
     """Hand positions (N, 3) along a path round the shoulder through `hands` (K, 3); share 0 to 1, (N,).
 
-    Directions run along a great circle (a spline through three or more), the reach changes linearly, so that a
-    hand never takes the short cut through the trunk.
+    Directions run along a great circle (a spline through three or more), the reach changes linearly, so that
+    a hand never takes the short cut through the trunk.
     """
     reach = np.linalg.norm(hands, axis=-1)
     directions = hands / reach[:, None]
@@ -155,7 +162,10 @@ class Stage:
         self.size = self.pick(0.0, 1.0)
         self.width = self.pick(0.075, 0.105)
         hang = ArmPose((self.pick(0.10, 0.18), -0.955, self.pick(0.04, 0.14)), (0.25, 0.0, -1.0))
-        self.rest = {self.side: hang, self.other: hang.moved(out=self.pick(-0.02, 0.02), forward=self.pick(-0.03, 0.03))}
+        self.rest = {
+            self.side: hang,
+            self.other: hang.moved(out=self.pick(-0.02, 0.02), forward=self.pick(-0.03, 0.03)),
+        }
         self.state: dict[str, Array | float] = dict.fromkeys(CHANNELS, 0.0)
         self.state["pitch"] = np.deg2rad(self.pick(-1.0, 5.0))
         self.state["head_pitch"] = np.deg2rad(self.pick(-4.0, 6.0))
@@ -167,7 +177,7 @@ class Stage:
         self.phases: list[Phase] = []
         self._tracks: dict[str, list[Array]] | None = None
 
-    # --- choices ---------------------------------------------------------------------------------------------
+    # --- choices ---
     def pick(self, low: float, high: float) -> float:
         """A number between, evenly."""
         return float(self.rng.uniform(low, high))
@@ -184,7 +194,7 @@ class Stage:
         """True that often."""
         return bool(self.rng.random() < share)
 
-    # --- time ------------------------------------------------------------------------------------------------
+    # --- time ---
     @property
     def frame(self) -> int:
         """The last frame authored."""
@@ -194,7 +204,7 @@ class Stage:
         """Frames that `seconds` take at this motion's tempo, at least three."""
         return max(3, round(seconds * self.tempo * FPS))
 
-    # --- authoring -------------------------------------------------------------------------------------------
+    # --- authoring ---
     def begin(self, **pose: Array | float) -> None:
         """Start with these channels changed; what was held so far is held in that pose."""
         self.state |= pose
@@ -222,11 +232,11 @@ class Stage:
         self.play(self.frames(seconds), {})
 
     def move(self, seconds: float, via: dict[str, ArmPose] | None = None, **targets: Array | float) -> None:
-        """Move the named channels to targets at minimum jerk; hands go round the shoulder, through `via` if given."""
+        """Move the named channels to targets at minimum jerk; hands go round the shoulder, through `via`."""
         frames = self.frames(seconds)
         self.play(frames, self.tracks_to(frames, targets, via or {}))
 
-    def tracks_to(self, frames: int, targets: dict[str, Array | float], via: dict[str, ArmPose]) -> Channels:
+    def tracks_to(self, frames: int, targets: Goals, via: dict[str, ArmPose]) -> Channels:
         """Minimum-jerk tracks from the present state to `targets`."""
         share = ease(np.arange(1, frames + 1) / frames)
         tracks: Channels = {}
@@ -241,7 +251,9 @@ class Stage:
                 tracks[name] = (1 - weight) * now + weight * np.asarray(target, float)
         return tracks
 
-    def cycle(self, seconds: float, count: int, words: Iterable[Word], loud: bool = False, **peaks: Array | float) -> None:
+    def cycle(
+        self, seconds: float, count: int, words: Iterable[Word], loud: bool = False, **peaks: Array | float
+    ) -> None:
         """Go to the peaks and back `count` times, smoothly, starting and ending in the present pose.
 
         Args:
@@ -263,7 +275,7 @@ class Stage:
                 tracks[name] = (1 - weight) * now + weight * np.asarray(peak, float)
         self.play(frames, tracks, cyclic=True, quiet=frozenset() if loud else ALL_FIELDS, words=tuple(words))
 
-    # --- results ---------------------------------------------------------------------------------------------
+    # --- results ---
     def channels(self) -> Channels:
         """Every channel over all frames."""
         if self._tracks is None:
@@ -278,11 +290,18 @@ class Stage:
         return pose_body(channels, self.width)
 
 
-# How far a standing person drifts and breathes: standard deviation-like amplitudes, far below anything notable.
+# How far a standing person drifts and breathes, far below anything notable (radians, metres, arm lengths).
 _IDLE: Final = {
-    "pitch": np.deg2rad(0.6), "roll": np.deg2rad(0.4), "twist": np.deg2rad(0.7), "head_pitch": np.deg2rad(1.0),
-    "head_roll": np.deg2rad(0.7), "shift_left": 0.004, "shift_forward": 0.003, "left_hand": 0.008, "right_hand": 0.008,
-}  # fmt: skip
+    "pitch": 0.0105,
+    "roll": 0.0070,
+    "twist": 0.0122,
+    "head_pitch": 0.0175,
+    "head_roll": 0.0122,
+    "shift_left": 0.004,
+    "shift_forward": 0.003,
+    "left_hand": 0.008,
+    "right_hand": 0.008,
+}
 
 
 def with_idle(channels: Channels, rng: np.random.Generator, amount: float) -> Channels:
@@ -300,11 +319,11 @@ def with_idle(channels: Channels, rng: np.random.Generator, amount: float) -> Ch
     return moved
 
 
-def arm(side: str, pose: ArmPose) -> dict[str, Array | float]:
+def arm(side: str, pose: ArmPose) -> Goals:
     """The channels that put one arm in a pose."""
     return {f"{side}_hand": np.array(pose.hand), f"{side}_elbow": np.array(pose.elbow)}
 
 
-def arms(pose: ArmPose) -> dict[str, Array | float]:
+def arms(pose: ArmPose) -> Goals:
     """The channels that put both arms in the same pose, mirrored."""
     return arm("left", pose) | arm("right", pose)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any, Final
+
 import numpy as np
 
 from kinmo_annotate.sources.procedural import poses
 from kinmo_annotate.sources.procedural.body import SIGN
 from kinmo_annotate.sources.procedural.legs import place_foot
 from kinmo_annotate.sources.procedural.registry import COUNTS, Phrases, deg, kind, often
-from kinmo_annotate.sources.procedural.stage import ALL_FIELDS, Stage, Word, arm, arms, bump, through
+from kinmo_annotate.sources.procedural.stage import ALL_FIELDS, Goals, Stage, Word, arm, arms, bump, through
 
 
 @kind
@@ -21,7 +23,11 @@ def bow(stage: Stage, once: bool = False) -> Phrases:
         stage.hold(stage.pick(0.2, 0.6))
         stage.move(stage.pick(0.9, 1.2), pitch=stage.upright, shift_forward=0.0)
         stage.hold(0.15)
-    return f"bows {often(count)}", f"bows forward {often(count)} and comes up again", f"bends forward at the hips {often(count)}"
+    return (
+        f"bows {often(count)}",
+        f"bows forward {often(count)} and comes up again",
+        f"bends forward at the hips {often(count)}",
+    )
 
 
 @kind
@@ -32,7 +38,11 @@ def lean_side(stage: Stage) -> Phrases:
     stage.move(1.0, roll=sign * angle, shift_left=-sign * 0.05)
     stage.hold(stage.pick(0.2, 0.6))
     stage.move(1.0, roll=0.0, shift_left=0.0)
-    return f"leans to the {side}", f"bends sideways to the {side} and straightens up", f"leans over to the {side} side and comes back"
+    return (
+        f"leans to the {side}",
+        f"bends sideways to the {side} and straightens up",
+        f"leans over to the {side} side and comes back",
+    )
 
 
 @kind
@@ -62,7 +72,11 @@ def twist(stage: Stage) -> Phrases:
             f"rotates the shoulders {side} and then {stage.other}",
             f"twists {side} and {stage.other} at the waist",
         )
-    return f"twists the upper body to the {side}", f"rotates the shoulders to the {side} and back", f"twists to the {side} at the waist"
+    return (
+        f"twists the upper body to the {side}",
+        f"rotates the shoulders to the {side} and back",
+        f"twists to the {side} at the waist",
+    )
 
 
 @kind
@@ -74,9 +88,18 @@ def sway(stage: Stage) -> Phrases:
     keys = [0.0, *([1.0, -1.0] * count), 0.0]
     times = np.array([0.0, *(0.25 + 0.5 * np.arange(2 * count)), count])
     track = sign * through(keys, times, np.minimum(np.arange(1, frames + 1) / frames * count, count - 1e-9))
-    stage.play(frames, {"roll": angle * track, "shift_left": 0.04 * track}, cyclic=True, quiet=ALL_FIELDS,
-               words=(Word("torso", "sway", count),))  # fmt: skip
-    return "sways from side to side", f"sways {often(count)} from side to side", "rocks the upper body left and right"
+    stage.play(
+        frames,
+        {"roll": angle * track, "shift_left": 0.04 * track},
+        cyclic=True,
+        quiet=ALL_FIELDS,
+        words=(Word("torso", "sway", count),),
+    )
+    return (
+        "sways from side to side",
+        f"sways {often(count)} from side to side",
+        "rocks the upper body left and right",
+    )
 
 
 @kind
@@ -84,12 +107,17 @@ def nod(stage: Stage) -> Phrases:
     """Nod."""
     count = stage.times(2, 4)
     stage.hold(0.4)
-    stage.cycle(stage.pick(0.55, 0.8), count, [Word("neck", "nod", count)], head_pitch=stage.level + deg(stage.sized(24, 34)))
+    stage.cycle(
+        stage.pick(0.55, 0.8),
+        count,
+        [Word("neck", "nod", count)],
+        head_pitch=stage.level + deg(stage.sized(24, 34)),
+    )
     stage.hold(0.4)
     return f"nods {often(count)}", "nods the head", "nods the head up and down"
 
 
-def _head(stage: Stage, **goal: float) -> None:
+def _head(stage: Stage, **goal: Any) -> None:
     stage.hold(0.3)
     stage.move(0.7, **goal)
     stage.hold(stage.pick(0.4, 0.9))
@@ -115,11 +143,15 @@ def tilt_head(stage: Stage) -> Phrases:
     """Tilt the head to one side and back."""
     side = stage.side
     _head(stage, head_roll=SIGN[side] * deg(stage.sized(26, 34)))
-    return f"tilts the head to the {side}", f"bends the head to the {side} side and back", f"lays the head to the {side}"
+    return (
+        f"tilts the head to the {side}",
+        f"bends the head to the {side} side and back",
+        f"lays the head to the {side}",
+    )
 
 
-# --- the whole body up and down --------------------------------------------------------------------------------
-_SEAT = {"rise": -0.36, "shift_forward": -0.36}
+# --- the whole body up and down ---
+_SEAT: Final[Goals] = {"rise": -0.36, "shift_forward": -0.36}
 
 
 def _nod_over(stage: Stage, seconds: float, lean: float, **targets: float | np.ndarray) -> None:
@@ -144,8 +176,15 @@ def stand_up(stage: Stage) -> Phrases:
     """Stand up from a chair."""
     stage.begin(**_SEAT, **arms(poses.LAP))
     stage.hold(stage.pick(0.5, 0.9))
-    _nod_over(stage, stage.pick(1.2, 1.6), stage.sized(30, 42), rise=0.0, shift_forward=0.0,
-              **arm("left", stage.rest["left"]), **arm("right", stage.rest["right"]))  # fmt: skip
+    _nod_over(
+        stage,
+        stage.pick(1.2, 1.6),
+        stage.sized(30, 42),
+        rise=0.0,
+        shift_forward=0.0,
+        **arm("left", stage.rest["left"]),
+        **arm("right", stage.rest["right"]),
+    )
     stage.hold(0.4)
     return "stands up", "gets up from a chair", "stands up from a seat"
 
@@ -155,12 +194,31 @@ def crouch(stage: Stage, depth: float = 0.0) -> Phrases:
     """Crouch and come up."""
     depth = depth or stage.sized(0.28, 0.44)
     heel = deg(20) if depth > 0.36 else 0.0
-    stage.move(stage.pick(1.0, 1.4), rise=-depth, pitch=stage.upright + deg(55 * depth + 8), shift_forward=-0.10 * (1 - heel),
-               left_heel=heel, right_heel=heel, **arms(poses.LAP))  # fmt: skip
+    stage.move(
+        stage.pick(1.0, 1.4),
+        rise=-depth,
+        pitch=stage.upright + deg(55 * depth + 8),
+        shift_forward=-0.10 * (1 - heel),
+        left_heel=heel,
+        right_heel=heel,
+        **arms(poses.LAP),
+    )
     stage.hold(stage.pick(0.3, 0.7))
-    stage.move(stage.pick(0.9, 1.2), rise=0.0, pitch=stage.upright, shift_forward=0.0, left_heel=0.0, right_heel=0.0,
-               **arm("left", stage.rest["left"]), **arm("right", stage.rest["right"]))  # fmt: skip
+    stage.move(
+        stage.pick(0.9, 1.2),
+        rise=0.0,
+        pitch=stage.upright,
+        shift_forward=0.0,
+        left_heel=0.0,
+        right_heel=0.0,
+        **arm("left", stage.rest["left"]),
+        **arm("right", stage.rest["right"]),
+    )
     return "crouches and stands up again", "bends the knees and crouches down", "squats down low and comes up"
+
+
+def _heel(side: str, angle: float) -> Goals:
+    return {f"{side}_heel": deg(angle)}
 
 
 @kind
@@ -168,11 +226,15 @@ def kneel(stage: Stage) -> Phrases:
     """Step back with one foot, kneel on that knee, and come up again."""
     side = stage.side
     place_foot(stage, side, 0.8, -0.50, deg(30), shift_forward=-0.14)
-    stage.move(1.0, rise=-0.40, shift_forward=-0.16, **{f"{side}_heel": deg(62)})
+    stage.move(1.0, rise=-0.40, shift_forward=-0.16, **_heel(side, 62))
     stage.hold(stage.pick(0.4, 0.9))
-    stage.move(1.0, rise=0.0, shift_forward=-0.14, **{f"{side}_heel": deg(30)})
+    stage.move(1.0, rise=0.0, shift_forward=-0.14, **_heel(side, 30))
     place_foot(stage, side, 0.8, 0.50, 0.0, shift_forward=0.0)
-    return f"kneels on the {side} knee", f"goes down on the {side} knee and gets up", f"steps back and kneels down on the {side} knee"
+    return (
+        f"kneels on the {side} knee",
+        f"goes down on the {side} knee and gets up",
+        f"steps back and kneels down on the {side} knee",
+    )
 
 
 @kind
@@ -181,8 +243,18 @@ def squats(stage: Stage) -> Phrases:
     count, depth = stage.times(2, 4), stage.sized(0.28, 0.42)
     words = [Word("left_leg__right_leg", "together", count)]
     words.append(Word("left_arm__right_arm", "together", count))
-    stage.cycle(stage.pick(1.4, 1.8), count, words, loud=True, rise=-depth, shift_forward=-0.12,
-                pitch=stage.upright + deg(60 * depth + 8), **arms(poses.FRONT.moved(up=-0.1)))  # fmt: skip
-    return f"does {COUNTS[count]} squats", f"squats {often(count)} with the arms stretched forward", "does squats"
-
-
+    stage.cycle(
+        stage.pick(1.4, 1.8),
+        count,
+        words,
+        loud=True,
+        rise=-depth,
+        shift_forward=-0.12,
+        pitch=stage.upright + deg(60 * depth + 8),
+        **arms(poses.FRONT.moved(up=-0.1)),
+    )
+    return (
+        f"does {COUNTS[count]} squats",
+        f"squats {often(count)} with the arms stretched forward",
+        "does squats",
+    )

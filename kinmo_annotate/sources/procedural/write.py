@@ -36,7 +36,9 @@ def write_demo(out: Path, motions: int, seed: int, progress: Callable[[int], Non
     """
     if motions < 1 or seed < 0:
         raise MotionError(
-            str(out), f"cannot make {motions} motions with seed {seed}", "Ask for at least one motion and a seed from 0."
+            str(out),
+            f"cannot make {motions} motions with seed {seed}",
+            "Ask for at least one motion and a seed from 0.",
         )
     try:
         _clear(out)
@@ -50,7 +52,9 @@ def write_demo(out: Path, motions: int, seed: int, progress: Callable[[int], Non
         _write_lists(out, made)
     except OSError as error:
         reason = f"cannot be written ({error.strerror or error})"
-        raise MotionError(str(out), reason, "Choose a folder that you may write to, on a disk with room.") from error
+        raise MotionError(
+            str(out), reason, "Choose a folder that you may write to, on a disk with room."
+        ) from error
 
 
 def truth_line(demo: DemoMotion) -> str:
@@ -66,17 +70,29 @@ def truth_line(demo: DemoMotion) -> str:
 def _clear(out: Path) -> None:
     """Make the folder; take away a former demo set, its lists first; refuse anything else."""
     if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / TRUTH).is_file())):
-        raise MotionError(str(out), "is not empty and holds no demo set", "Give a new folder, or empty this one.")
+        raise MotionError(
+            str(out), "is not empty and holds no demo set", "Give a new folder, or empty this one."
+        )
     for folder in ("new_joints", "texts"):
         (out / folder).mkdir(parents=True, exist_ok=True)
     if not (out / TRUTH).is_file():
         return
-    stale = [json.loads(line)["motion_id"] for line in (out / TRUTH).read_text(encoding="utf-8").splitlines()]
+    stale = _motions_of(out / TRUTH)
     for name in ("all", *_SPLITS):
         (out / f"{name}.txt").unlink(missing_ok=True)
     for motion_id in stale:
         (out / "new_joints" / f"{motion_id}.npy").unlink(missing_ok=True)
         (out / "texts" / f"{motion_id}.txt").unlink(missing_ok=True)
+
+
+def _motions_of(truth: Path) -> list[str]:
+    """The motions of a former demo set; only names that a demo set gives, so that nothing else is removed."""
+    try:
+        names = [json.loads(line)["motion_id"] for line in truth.read_text(encoding="utf-8").splitlines()]
+    except (ValueError, KeyError, TypeError) as error:
+        reason = f"is no list of demo motions ({error})"
+        raise MotionError(str(truth), reason, "Give a new folder, or remove this one yourself.") from error
+    return [name for name in names if isinstance(name, str) and name.isdigit()]
 
 
 def _write_motion(out: Path, demo: DemoMotion) -> None:
