@@ -8,7 +8,11 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -115,3 +119,24 @@ def explain(error: BaseException) -> tuple[str, int]:
 def debugging() -> bool:
     """Tell whether the user asked for tracebacks with KINMO_DEBUG=1."""
     return os.environ.get("KINMO_DEBUG", "") not in ("", "0")
+
+
+@contextmanager
+def ctrl_c(unit: str) -> Iterator[threading.Event]:
+    """Let the first Ctrl-C ask for an end after the shard or motion in hand, and the second end at once."""
+    asked = threading.Event()
+
+    def handle(number: int, frame: Any) -> None:
+        if asked.is_set():
+            raise KeyboardInterrupt
+        asked.set()
+        typer.echo(f"\nfinishing the {unit} in hand; Ctrl-C again stops at once", err=True)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield asked
+        return
+    before = signal.signal(signal.SIGINT, handle)
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import signal
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ._common import FAILED, INTERRUPTED, JsonOption, console, messages, print_error, print_json, warn
+from ._common import FAILED, INTERRUPTED, JsonOption, console, ctrl_c, messages, print_error, print_json, warn
 
 if TYPE_CHECKING:
     from kinmo_annotate.pipeline import Summary
@@ -43,7 +39,9 @@ def run(
     encoder: Annotated[
         Encoder, typer.Option(help="caption: as in the paper; sentence: far faster on a CPU.")
     ] = Encoder.caption,
-    sbert: Annotated[str | None, typer.Option(help="sentence-transformers name or folder.")] = None,
+    sbert: Annotated[
+        str | None, typer.Option("--sbert", "--sbert-model", help="sentence-transformers name or folder.")
+    ] = None,
     keyframe_threshold: Annotated[
         float, typer.Option(min=-1, max=1, help="A frame less similar to the last keyframe becomes one.")
     ] = 0.8,
@@ -53,7 +51,9 @@ def run(
     workers: Annotated[int, typer.Option(min=0, help="Worker processes; 0: one per core.")] = 0,
     mapping: Annotated[Path | None, typer.Option(help="For BVH: YAML from its joint names to ours.")] = None,
     kind: Annotated[str | None, typer.Option(help="humanml3d, bvh, amass or arrays; else detected.")] = None,
-    cache: Annotated[Path | None, typer.Option(help="Where embeddings are kept between runs.")] = None,
+    cache: Annotated[
+        Path | None, typer.Option("--cache", "--cache-dir", help="Where embeddings are kept.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Begin over where a dataset is already.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -84,31 +84,10 @@ def run(
     source = open_source(src, mapping=mapping, kind=kind)
     for note in source.notes():
         messages().print(note, style="dim", markup=False)
-    with _ctrl_c() as interrupted, watch(messages(), silent=as_json) as progress:
+    with ctrl_c("shard") as interrupted, watch(messages(), silent=as_json) as progress:
         summary = annotate(source, out, settings, progress=progress, stop=interrupted.is_set, force=force)
     _report(summary, as_json)
     raise typer.Exit(_exit_code(summary))
-
-
-@contextmanager
-def _ctrl_c() -> Iterator[threading.Event]:
-    """Let the first Ctrl-C ask for an end after the shard in hand, and the second end at once."""
-    asked = threading.Event()
-
-    def handle(number: int, frame: Any) -> None:
-        if asked.is_set():
-            raise KeyboardInterrupt
-        asked.set()
-        typer.echo("\nfinishing the shard in hand; Ctrl-C again stops at once", err=True)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield asked
-        return
-    before = signal.signal(signal.SIGINT, handle)
-    try:
-        yield asked
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _report(summary: Summary, as_json: bool) -> None:

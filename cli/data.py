@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ._common import FAILED, INTERRUPTED, JsonOption, console, messages, print_error, print_json, warn
+from ._common import FAILED, INTERRUPTED, JsonOption, console, ctrl_c, messages, print_error, print_json, warn
 
 if TYPE_CHECKING:
     from kinmo_annotate.sources.importing import ImportSummary
@@ -79,7 +77,7 @@ def import_(
     for note in source.notes():
         messages().print(note, style="dim", markup=False)
     settings = settings_of(src, mapping, skip)
-    with _ctrl_c() as stop, _progress("importing", len(source.entries()), as_json) as advance:
+    with ctrl_c("motion") as stop, _progress("importing", len(source.entries()), as_json) as advance:
         summary = import_motions(
             source, out, settings=settings, advance=lambda _: advance(), stop=stop.is_set, force=force
         )
@@ -139,23 +137,3 @@ def _progress(what: str, total: int, silent: bool) -> Iterator[Callable[[], None
     with Progress(*columns, console=shown, disable=silent or not shown.is_terminal) as bar:
         task = bar.add_task(what, total=total)
         yield lambda: bar.advance(task)
-
-
-@contextmanager
-def _ctrl_c() -> Iterator[threading.Event]:
-    """Let the first Ctrl-C ask for an end after the motion in hand, and the second end at once."""
-    asked = threading.Event()
-
-    def handle(number: int, frame: Any) -> None:
-        if asked.is_set():
-            raise KeyboardInterrupt
-        asked.set()
-
-    if threading.current_thread() is not threading.main_thread():
-        yield asked
-        return
-    before = signal.signal(signal.SIGINT, handle)
-    try:
-        yield asked
-    finally:
-        signal.signal(signal.SIGINT, before)
