@@ -17,7 +17,7 @@ from ._common import FAILED, debugging, explain, print_error
 
 # Name of the group and of its file in this folder -> one line of help.
 GROUPS: Final = {
-    "data": "Make demo motions, look at motions, and import BVH, AMASS and arrays.",
+    "data": "Make demo motions, and import BVH, AMASS and arrays.",
     "annotate": "Write the sentences: motions in, a Parquet dataset out.",
     "dataset": "Look into a dataset: info, show, validate, export, join, mirror.",
     "evaluate": "Measure how right the descriptions are.",

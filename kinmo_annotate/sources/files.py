@@ -43,12 +43,14 @@ def read_arrays(path: Path, keys: Iterable[str] | None = None) -> dict[str, NDAr
         MotionError: missing, truncated, or not made of plain numeric arrays.
     """
     try:
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return {"": loaded}
-        with loaded:
-            names = [name for name in loaded.files if keys is None or name in set(keys)]
-            return {name: loaded[name] for name in names}
+        # Opened here, because on a damaged archive NumPy forgets to close what it opened itself.
+        with path.open("rb") as file:
+            loaded = np.load(file, allow_pickle=False)
+            if isinstance(loaded, np.ndarray):
+                return {"": loaded}
+            with loaded:
+                names = [name for name in loaded.files if keys is None or name in set(keys)]
+                return {name: loaded[name] for name in names}
     except OSError as error:
         raise cannot_open(path, error) from error
     except Exception as error:  # numpy and zipfile raise a long and undocumented list on damaged bytes
