@@ -3,11 +3,11 @@
 The captioner's tables in `kinmo_annotate/posecodes/mined.py` come from this script. It looks at every fourth
 frame and its mirror image, so that left and right get the same answer:
 
-- common: shown by more than 40 % of the frames; saying it tells nothing. Bends of elbows and knees are kept even
-  then, because a caption without them leaves a limb undescribed.
+- common: shown by more than 40 % of the frames; saying it tells nothing. Bends of elbows and knees are kept
+  even then, because a caption without them leaves a limb undescribed.
 - rare: shown by less than 6 %; never skipped. Alignments are no rarities, being combinations by construction.
-- implied: where A (and B) hold, C holds in at least 95 % of the frames and 1.5 times as often as anywhere, over
-  500 frames or more; every part of C is named in A or B, and
+- implied: where A (and B) hold, C holds in at least 95 % of the frames and 1.5 times as often as anywhere,
+  over 500 frames or more; every part of C is named in A or B, and
   neither cause is about other limbs only. Bends and
   alignments take no part: with them the motions at hand (narrow: standing people who raise
   hands, walk and run) give hundreds of rules that are habits of these actors, not of bodies.
@@ -88,7 +88,7 @@ def write_table(common: list[str], rare: list[str], implied: list[tuple[str, str
             f"{name}: Final[{kind}] = {opening}\n" + "".join(f"    {row},\n" for row in rows) + closing + "\n"
         )
 
-    text = '"""Statistics of posecodes over real motions. Written by benchmarks/mine_posecodes.py; see there."""\n\n'
+    text = '"""Statistics of posecodes over real motions; benchmarks/mine_posecodes.py wrote it."""\n\n'
     text += "from __future__ import annotations\n\nfrom typing import Final\n\n"
     quoted = {name: [f'"{key}"' for key in keys] for name, keys in (("common", common), ("rare", rare))}
     text += "# Shown by more than 40 % of the frames: saying it tells nothing.\n"
@@ -116,7 +116,8 @@ def main() -> None:
     said = [i for i, key in enumerate(keys) if key not in common]
     implied = implications(extract.drop_implied(seen, STRUCTURAL), said)
     print(
-        f"{seen.shape[1]} frames with their mirror images; {len(common)} common, {len(rare)} rare, {len(implied)} rules"
+        f"{seen.shape[1]} frames with their mirror images; {len(common)} common, {len(rare)} rare, "
+        f"{len(implied)} rules"
     )
     for a, b, c in implied:
         print(f"  {a}{' + ' + b if b else ''} => {c}")

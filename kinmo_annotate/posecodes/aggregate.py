@@ -1,8 +1,9 @@
 """From the facts of one pose to fewer, richer statements: skip, merge and group.
 
 Every choice is keyed by the facts that it concerns, so poses that share a limb's facts share its statements.
-Source: spec/posescript.md sections 6 and 7, without its defects: two facts merge into "both" only when one is of
-the left and the other of the right side, and a statement about both sides keeps whose side the object is on.
+Source: spec/posescript.md sections 6 and 7, without its defects: two facts merge into "both" only when one
+is of the left and the other of the right side, and a statement about both sides keeps whose side the object
+is on.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 from kinmo_annotate.posecodes.choice import happens, stable_unit
-from kinmo_annotate.posecodes.facts import FACTS, LIMB, OTHER, Part
+from kinmo_annotate.posecodes.facts import FACTS, LIMB, OTHER, Fact, Part
 from kinmo_annotate.posecodes.mined import RARE
 
 SKIP: Final = 0.15
@@ -48,16 +49,19 @@ class Claim(NamedTuple):
 
 
 class Statement(NamedTuple):
-    """Subjects that share predicates (relation, object, key of the claim); one of the two tuples has length 1."""
+    """Subjects that share a predicate, or one subject with several: claims name the predicates."""
 
     subjects: tuple[Part, ...]
     predicates: tuple[Claim, ...]
 
 
-def limb_of(number: int) -> str:
-    """Tell the region whose statements a fact joins: "arm", "leg" or "trunk"."""
-    subject = FACTS[number].subject
-    return LIMB.get(subject.name, "trunk") if subject.side != "both" else "trunk"
+def _region(fact: Fact) -> str:
+    return LIMB.get(fact.subject.name, "trunk") if fact.subject.side != "both" else "trunk"
+
+
+# Of each fact, the region whose statements it joins: "arm", "leg" or "trunk"; facts of one are merged and
+# grouped.
+REGION: Final[tuple[str, ...]] = tuple(_region(fact) for fact in FACTS)
 
 
 @lru_cache(maxsize=1 << 16)

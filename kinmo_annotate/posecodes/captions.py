@@ -1,4 +1,4 @@
-"""Pose captions of motions: one caption per distinct posecode signature, shared by every frame that has it."""
+"""Pose captions of motions: one caption per distinct signature, shared by every frame that has it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class PoseCaptions:
     Attributes:
         texts: its distinct captions, in order of first appearance.
         index: (T,) int32; which of them each frame has.
-        sentences: for each caption, its posecodes as sentences of their own, for the `sentence` encoder.
+        sentences: for each caption, its statements as sentences of their own, for the `sentence` encoder.
     """
 
     texts: list[str]
@@ -44,9 +44,9 @@ def caption_motions(
 ) -> list[PoseCaptions]:
     """Caption every frame of every motion.
 
-    Equal poses get equal captions in every motion, process and run with the same seed. A caption holds for at least
-    a quarter of a second, and each thing it says was true of the body, up to the tolerance of its threshold (half
-    the dead bands in `facts.MARGIN`), at most 0.1 s away.
+    Equal poses get equal captions in every motion, process and run with the same seed. A caption holds for
+    at least a quarter of a second, and each thing it says was true of the body, up to the tolerance of its
+    threshold (half the dead bands in `facts.MARGIN`), at most 0.1 s away.
 
     Args:
         motions: joints (T, 22, 3), metres, y up, feet on y = 0, 20 fps; T may differ.

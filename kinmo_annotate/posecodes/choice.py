@@ -1,8 +1,8 @@
 """Random choices that depend on what is said and on nothing else.
 
-Every skip, merge and choice of words asks here with the run's seed and the names of the posecodes concerned, so
-the same question has the same answer in every frame, motion, process, machine and version of Python. (`hash()`
-and `random` promise none of that.)
+Every skip, merge and choice of words asks here with the run's seed and the names of the posecodes
+concerned, so the same question has the same answer in every frame, motion, process, machine and version of
+Python. (`hash()` and `random` promise none of that.)
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """What can be said of a pose: every posecode, its recipe, and which groups of the body it is about.
 
-A *posecode* is one categorised geometric fact with a subject, a relation and perhaps an object. Its recipe is a
-list of alternatives, each an AND of *cuts*: a measure that lies in an interval. Elementary posecodes have one
-cut, combined ones several. Only what may be said stands here: categories that merely feed a combination are cuts
-of its recipe, so none of them can leak into a caption. Source: spec/posescript.md sections 3 to 5.
+A *posecode* is one categorised geometric fact with a subject, a relation and perhaps an object. Its recipe
+is a list of alternatives, each an AND of *cuts*: a measure that lies in an interval. Elementary posecodes
+have one cut, combined ones several. Only what may be said stands here: categories that merely feed a
+combination are cuts of its recipe, so none of them can leak into a caption. Source: spec/posescript.md
+sections 3 to 5.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from kinmo_annotate.posecodes.measure import Measure
 SIDES: Final = ("left", "right")
 OTHER: Final = {"left": "right", "right": "left", "": "", "both": "both"}
 
-# Half-width of the dead band around a threshold: a category is left only when the measure is this far beyond it.
+# Half-width of the dead band around a threshold: a category is left only when the measure is this far
+# beyond it.
 DEGREES, METRES = 5.0, 0.05
 MARGIN: Final[dict[str, float]] = {
     "angle": 7.5, "upright": 6.0, "body": DEGREES,

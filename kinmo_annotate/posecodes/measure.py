@@ -132,7 +132,8 @@ def _head_pitch(points: Array) -> Array:
 def _head_tilt(points: Array) -> Array:
     """Sideways tilt of the head's line against the trunk's; to the left > 0."""
     head, trunk = (unit(line)[LATERAL] for line in _head_and_trunk(points))
-    return np.degrees(np.arcsin(np.clip(head, -1, 1)) - np.arcsin(np.clip(trunk, -1, 1)))
+    tilt: Array = np.degrees(np.arcsin(np.clip(head, -1, 1)) - np.arcsin(np.clip(trunk, -1, 1)))
+    return tilt
 
 
 def _head_and_trunk(points: Array) -> tuple[Array, Array]:

@@ -40,7 +40,8 @@ ALONE: Final[dict[str, tuple[str, ...]]] = {
     "kneel": ("kneeling", "kneeling on both knees", "down on both knees"),
     # two parts of a kind, told of both
     "close": ("close together", "near each other", "next to each other", "held close together"),
-    "shoulder_width": ("shoulder-width apart", "about as far apart as the shoulders", "a shoulder width apart"),
+    "shoulder_width": ("shoulder-width apart", "about as far apart as the shoulders",
+                       "a shoulder width apart"),
     "spread": ("apart", "spread apart", "some way apart"),
     "wide": ("far apart", "wide apart", "spread wide"),
 }  # fmt: skip
@@ -69,7 +70,8 @@ TORSO: Final[dict[str, tuple[str, ...]]] = {
 
 # (determiner, the person as a subject), as often as they should be drawn.
 VOICES: Final = (
-    ("the", "the person"), ("the", "the person"), ("the", "the person"), ("the", "someone"), ("the", "the figure"),
+    ("the", "the person"), ("the", "the person"), ("the", "the person"), ("the", "someone"),
+    ("the", "the figure"),
     ("their", "the person"), ("their", "the person"), ("their", "someone"),
     ("his", "he"), ("her", "she"),
 )  # fmt: skip

@@ -1,9 +1,10 @@
 """Posecodes that others make needless: what follows from geometry, then what was mined from motions.
 
 A rule (A, B or "", C) silences C wherever A and B are still said. Rules run in order, each on what the ones
-before it left standing, so no two facts can silence each other. Source: spec/posescript.md 5.3, 7.1 and 7.4; two
-things differ from it. A hand *close* to a part silences its alignments with that part (there the alignment wins,
-which says less). And order relations are pruned as plain rules, so no code can be removed twice.
+before it left standing, so no two facts can silence each other. Source: spec/posescript.md 5.3, 7.1 and
+7.4; two things differ from it. A hand *close* to a part silences its alignments with that part (there the
+alignment wins, which says less). And order relations are pruned as plain rules, so no code can be removed
+twice.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _INSIDE: Final = {
 
 
 def _transitive() -> list[Rule]:
-    """a over b and b over c: that a is over c goes without saying."""
+    """Leave out that a is over c, where a is over b and b over c."""
     triangles = (
         ("hand", "above", "below", "neck"), ("hand", "behind", "front", "torso"),
         ("foot", "behind", "front", "torso"), ("foot", "front", "behind", "torso"),

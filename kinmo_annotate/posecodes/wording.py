@@ -1,8 +1,8 @@
 """From statements to English: names of parts, phrases, order and connections.
 
 A clause's words depend on its own claims, and the connection in front of it on that clause, so captions of
-similar poses share most of their text. The order of the body and the voice ("the", "their", "his", "her") are fixed
-by the seed. Source: spec/posescript.md section 8.
+similar poses share most of their text. The order of the body and the voice ("the", "their", "his", "her")
+are fixed by the seed. Source: spec/posescript.md section 8.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 from kinmo_annotate.posecodes import phrases
-from kinmo_annotate.posecodes.aggregate import Claim, Statement, kept, limb_of, statements
+from kinmo_annotate.posecodes.aggregate import REGION, TOGETHER, Claim, Statement, kept, statements
 from kinmo_annotate.posecodes.choice import choose, shuffled
-from kinmo_annotate.posecodes.facts import FACTS, OTHER, SIDES, Part
+from kinmo_annotate.posecodes.facts import OTHER, SIDES, Part
 
 CLAUSES: Final = 3  # clauses in a sentence before a full stop is due
 
@@ -31,7 +31,7 @@ _CHILDREN: Final[dict[str, tuple[str, ...]]] = {
 
 
 class Words(NamedTuple):
-    """A worded pose: the caption, and each of its posecodes as a sentence of its own."""
+    """A worded pose: the caption, and each statement in it as a sentence of its own."""
 
     text: str
     sentences: tuple[str, ...]
@@ -71,7 +71,7 @@ def word_pose(seed: int, numbers: tuple[int, ...], fields: tuple[str, ...] | Non
     Returns:
         The caption and its sentences; never empty.
     """
-    regions = [tuple(n for n in numbers if limb_of(n) == name) for name in ("trunk", "arm", "leg")]
+    regions = [tuple([n for n in numbers if REGION[n] == name]) for name in ("trunk", "arm", "leg")]
     said = [kept(seed, region) for region in regions]
     if not any(said):
         said = regions  # everything was skipped: nothing is
@@ -79,7 +79,7 @@ def word_pose(seed: int, numbers: tuple[int, ...], fields: tuple[str, ...] | Non
         neutral = _neutral(seed, fields)
         return Words(neutral, (neutral,))
     clauses = sorted(clause for region in said for clause in _clauses(seed, region))
-    return Words(_connect(seed, clauses), tuple(_sentence(seed, n) for region in said for n in region))
+    return Words(_connect(seed, clauses), tuple(dict.fromkeys(_sentence(clause) for clause in clauses)))
 
 
 @lru_cache(maxsize=1 << 16)
@@ -87,19 +87,17 @@ def _clauses(seed: int, numbers: tuple[int, ...]) -> tuple[Clause, ...]:
     return tuple(_clause(seed, statement) for statement in statements(seed, numbers))
 
 
-@lru_cache(maxsize=1 << 12)
-def _sentence(seed: int, number: int) -> str:
-    """Word one fact by itself."""
-    fact = FACTS[number]
-    claim = Claim(fact.subject, fact.relation, fact.object)
-    _, subject, verb, predicate = _clause(seed, Statement((claim.subject,), (claim,)))
-    return _capital(f"{subject} {verb} {predicate}.")
+@lru_cache(maxsize=1 << 16)
+def _sentence(clause: Clause) -> str:
+    """Word one clause by itself."""
+    return _capital(f"{clause.subject} {clause.verb} {clause.predicate}.")
 
 
 def _clause(seed: int, statement: Statement) -> Clause:
     order = body_order(seed)
     subjects = sorted(statement.subjects, key=lambda part: _place(order, part))
-    names = [_subject(seed, part) for part in subjects]
+    joint = any(claim.object is None and claim.relation in TOGETHER for claim in statement.predicates)
+    names = [_subject(seed, part, joint) for part in subjects]
     plural = len(subjects) > 1 or (subjects[0].side == "both" and subjects[0].name != "leg")
     predicate = _enumerate([_predicate(seed, claim, plural) for claim in statement.predicates])
     return Clause(_place(order, subjects[0]), _enumerate(names), "are" if plural else "is", predicate)
@@ -115,13 +113,15 @@ def _voice(seed: int) -> tuple[str, str]:
     return choose(phrases.VOICES, seed, "voice")
 
 
-def _subject(seed: int, part: Part) -> str:
+def _subject(seed: int, part: Part, joint: bool) -> str:
+    """Name a subject; of what two sides are together ("the hands are close together") "both" is not said."""
     determiner, person = _voice(seed)
     if part.name == "body" or part.key == "both_leg":
         return person
     if part.side == "both":
         both = "both" if determiner == "the" else f"both {determiner}"
-        return f"{choose((both, determiner), seed, 'both', part.key)} {_plural(part.name)}"
+        opening = determiner if joint else choose((both, determiner), seed, "both", part.key)
+        return f"{opening} {_plural(part.name)}"
     return _named(determiner, part)
 
 
