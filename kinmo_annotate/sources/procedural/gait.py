@@ -217,7 +217,8 @@ def _words(gait: Gait) -> list[Word]:
     if cycles >= 1:
         words.append(Word("left_leg__right_leg", "alternate", cycles, salient=cycles >= 2))
     arms = [side for side in ("left", "right") if side not in gait.busy and gait.swing >= 5]
-    loud = gait.swing >= 15
+    # Two full swings of each arm, and wide enough to be seen (some 0.3 m to and fro).
+    loud = gait.swing >= 20 and gait.steps >= 5
     for side in arms:
         count = swings(gait, side)
         if count >= 1:

@@ -239,6 +239,7 @@ def jumps(stage: Stage, count: int, height: float, dip: float, travel: float = 0
         Word("torso", "jump", count, amount=height + 0.02, salient=height + 0.02 >= 0.15),
         *(Word(f"{side}_leg", "jump", count) for side in SIDES),
         Word("left_leg__right_leg", "together", count, salient=count >= 2),
+        Word("left_arm__right_arm", "together", count, salient=False),
     )
     stage.play(len(joined["x"]), joined, cyclic=True, quiet=ALL_FIELDS, words=words)
 

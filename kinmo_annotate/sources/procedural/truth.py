@@ -160,16 +160,18 @@ def _trimmed(values: Array, start: int, end: int) -> tuple[int, int]:
 
 
 def _together(events: list[TruthEvent]) -> list[TruthEvent]:
-    """Both arms or both legs plainly doing one thing at the same time."""
+    """Both arms or both legs doing one thing at the same time, at least one of them plainly."""
     found = []
     for limb in ("arm", "leg"):
-        plain = [e for e in events if e.salient and e.action not in ("step", "swing")]
-        left = [e for e in plain if e.field == f"left_{limb}"]
-        right = {(e.action, e.start_s, e.end_s, e.count) for e in plain if e.field == f"right_{limb}"}
-        for e in left:
-            if (e.action, e.start_s, e.end_s, e.count) in right:
+        left, right = (
+            {(e.action, e.start_s, e.end_s, e.count): e for e in events if e.field == f"{side}_{limb}"}
+            for side in ("left", "right")
+        )
+        for key in left.keys() & right.keys():
+            action, start_s, end_s, count = key
+            if action not in ("step", "swing") and (left[key].salient or right[key].salient):
                 pair = f"left_{limb}__right_{limb}"
-                found.append(TruthEvent(pair, "together", e.start_s, e.end_s, e.count, 0.0, salient=False))
+                found.append(TruthEvent(pair, "together", start_s, end_s, count, 0.0, salient=False))
     return found
 
 
