@@ -421,6 +421,16 @@ def test_a_failed_copy_leaves_the_old_one(make_dataset, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["dataset", "out"]
 
 
+def test_a_kill_between_the_two_renames_loses_nothing(make_dataset, tmp_path):
+    folder = make_dataset(1)
+    dataset.mirror(folder, tmp_path / "out")
+    (tmp_path / "out").rename(tmp_path / ".out.old")
+    with pytest.raises(DatasetError, match="already holds a dataset"):
+        dataset.mirror(folder, tmp_path / "out")
+    assert dataset.validate(tmp_path / "out") == []
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["dataset", "out"]
+
+
 def test_reviews_go_with_the_same_motions_only(make_dataset, tmp_path):
     folder = make_dataset(1)
     shutil.copyfile(folder / "failures.parquet", folder / "reviews.parquet")

@@ -210,8 +210,10 @@ def _new_dataset(source: Path, out: Path, force: bool) -> Iterator[Path]:
         DatasetError: `out` may not be replaced or cannot be written.
     """
     out = out.resolve()
-    _check_replaceable(source.resolve(), out, force)
     place, old = (out.with_name(f".{out.name}.{ending}") for ending in ("unfinished", "old"))
+    if old.exists() and not out.exists():
+        os.replace(old, out)  # a kill fell between the two renames below
+    _check_replaceable(source.resolve(), out, force)
     try:
         for leftover in (place, old):
             shutil.rmtree(leftover, ignore_errors=True)
