@@ -16,7 +16,7 @@ SHOW := 000044
 # The motion on README's picture.
 PICTURED := 000059
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
+PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq -c constraints.txt
 PYTEST := $(BIN)/python -m pytest
 KINMO := $(BIN)/kinmo
 export HF_HUB_OFFLINE = 1
@@ -44,17 +44,17 @@ $(VENV)/bin/python:
 # torch first and alone: a range would take the newest build with gigabytes of CUDA.
 $(VENV)/.torch: constraints.txt | $(VENV)/bin/python
 	@echo "Installing torch (once; the biggest download)"
-	$(PIP) "$$(grep '^torch==' constraints.txt)"
+	@$(PIP) "$$(grep '^torch==' constraints.txt)"
 	@touch $@
 
 $(VENV)/.kinmo: pyproject.toml constraints.txt $(VENV)/.torch
 	@echo "Installing kinmo"
-	$(PIP) -e .
+	@$(PIP) -e .
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.kinmo
 	@echo "Installing what the tests need"
-	$(PIP) -e '.[dev]'
+	@$(PIP) -e '.[dev]'
 	@touch $@
 
 # ---------------------------------------------------------------- what one does
