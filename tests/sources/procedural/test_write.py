@@ -116,6 +116,8 @@ def test_tokens_are_lemmas_with_tags():
         "a/DET", "person/NOUN", "take/VERB", "four/NUM", "step/NOUN", "forward/ADV",
     ]  # fmt: skip
     assert tokens("someone steps back with the left foot.")[1] == "step/VERB"
+    assert "punch/NOUN" in tokens("someone throws three punches.")
+    assert "punch/VERB" in tokens("someone punches twice.")
     assert "left/ADJ" in tokens("someone raises the left arm.")
     with pytest.raises(KeyError):
         tokens("someone yodels.")
