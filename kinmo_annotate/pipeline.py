@@ -251,7 +251,10 @@ class _Run:
             prepared.append(result.result())
             for stage in ("load", "pose captions"):
                 self.progress.advance(stage, len(batch))
-        texts = list(dict.fromkeys(text for batch in prepared for text in batch.texts))
+        # Texts of like length stand together, because the encoder works on one length at a time.
+        texts = sorted(
+            {text for batch in prepared for text in batch.texts}, key=lambda text: (len(text), text)
+        )
         known = self._embed(texts, encoder)
         provenance = _provenance(self.settings, encoder.get().name, created_at)
         place = {text: index for index, text in enumerate(texts)}

@@ -197,6 +197,7 @@ def open_run_folder(
         if force:
             _refuse_foreign(out)
             _clear(out)
+            wanted.save(out)
         for leftover in [*out.glob(".*.tmp"), *(out / DATA_DIR).glob(".*.tmp")]:
             leftover.unlink(missing_ok=True)
         yield RunFolder(out, _open_manifest(out, wanted))
@@ -249,13 +250,13 @@ def _refuse_foreign(out: Path) -> None:
 
 
 def _clear(out: Path) -> None:
-    """Remove what a run wrote, the manifest last, so that a kill in between can be cleared again."""
+    """Remove what a run wrote, all but the manifest: it says that what is left is a dataset of ours."""
     shutil.rmtree(out / PROGRESS_DIR, ignore_errors=True)
     for path in (out / DATA_DIR).glob("*.parquet"):
         with suppress(DatasetError):
             split_of(path.name)
             path.unlink()
-    for name in (FAILURES_NAME, CARD_NAME, MANIFEST_NAME):
+    for name in (FAILURES_NAME, CARD_NAME):
         (out / name).unlink(missing_ok=True)
 
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 STAGES: Final = ("load", "pose captions", "embeddings", "keyframes", "describe", "rows", "write")
 
 # Name -> the function that does it, imported when first used.
-CAPTIONERS: Final = {"posecodes": "kinmo_annotate.posecodes:caption_motion"}
+CAPTIONERS: Final = {"posecodes": "kinmo_annotate.posecodes:caption_motions"}
 DESCRIBERS: Final = {"kinematic": "kinmo_annotate.describe.kinematic:describe_motion"}
 
 Vectors = NDArray[np.float32]
@@ -71,18 +71,29 @@ def prepare(source: MotionSource, batch: Sequence[tuple[int, Entry]], settings: 
     for position, entry in batch:
         guard = _Guard(done.failures, done.seconds, position, entry.motion_id, entry.path)
         motion = guard.run("load", source.load, entry)
-        if motion is None:
-            continue
-        captions = guard.run("pose captions", _caption, motion, settings)
-        if captions is not None:
-            done.motions[position], done.captions[position] = motion, captions
+        if motion is not None:
+            done.motions[position] = motion
+    caption_batch(done, settings)
     done.texts = texts_to_embed(list(done.captions.values()), settings.encoder)
     return done
 
 
-def _caption(motion: Motion, settings: Settings) -> PoseCaptions:
+def caption_batch(done: Prepared, settings: Settings) -> None:
+    """Caption the motions of a batch together, which is fast, or where that fails one by one."""
     caption = resolve(settings.captioner, CAPTIONERS, "captioner")
-    return caption(motion.joints, seed=settings.seed)
+    started = time.perf_counter()
+    try:
+        found = caption([motion.joints for motion in done.motions.values()], seed=settings.seed)
+        done.captions = dict(zip(done.motions, found, strict=True))
+    except Exception:  # one of them is to blame: find out which
+        for position, motion in list(done.motions.items()):
+            guard = _Guard(done.failures, {}, position, motion.motion_id, motion.source.path)
+            one = guard.run("pose captions", caption, [motion.joints], seed=settings.seed)
+            if one is None:
+                del done.motions[position]
+            else:
+                done.captions[position] = one[0]
+    done.seconds["pose captions"] = time.perf_counter() - started
 
 
 def finish(prepared: Prepared, vectors: Vectors, settings: Settings, provenance: Provenance) -> Finished:
@@ -168,11 +179,11 @@ class _Guard:
     motion_id: str
     path: str
 
-    def run(self, stage: str, work: Callable[..., _T], *inputs: Any) -> _T | None:
+    def run(self, stage: str, work: Callable[..., _T], *inputs: Any, **options: Any) -> _T | None:
         """Run one stage; None when it failed."""
         started = time.perf_counter()
         try:
-            return work(*inputs)
+            return work(*inputs, **options)
         except MotionError as error:
             self._fail(stage, error.reason, error.remedy)
         except Exception as error:  # whatever one motion does to us, the others go on
