@@ -37,6 +37,7 @@ def demo(
 
     Example: [bold]kinmo data demo demo --motions 100 --seed 1[/bold]
     """
+    from kinmo_annotate.sources.base import counted
     from kinmo_annotate.sources.procedural import write_demo
 
     with _progress("making motions", motions, as_json) as advance:
@@ -44,8 +45,8 @@ def demo(
     if as_json:
         print_json({"out": str(out), "motions": motions, "seed": seed})
         return
-    console().print(f"{motions} motions in {out}", markup=False)
-    console().print(f"next: kinmo annotate run {out} --out dataset", markup=False)
+    console().print(f"{counted(motions, 'motion')} in {out}", markup=False, soft_wrap=True)
+    console().print(f"next: kinmo annotate run {out} --out dataset", markup=False, soft_wrap=True)
 
 
 @app.command("import")
@@ -103,16 +104,19 @@ def _refuse_own_folder(src: Path, out: Path) -> None:
 
 def _report(summary: ImportSummary) -> None:
     """Print what was detected, what failed, and what to do next."""
+    from kinmo_annotate.sources.base import counted
+
     show = console()
     for note, count in summary.notes.most_common():
         if note:
-            show.print(f"{count} motions: {note}", markup=False, soft_wrap=True)
-    kept = f" ({summary.kept} were there already)" if summary.kept else ""
+            show.print(f"{counted(count, 'motion')}: {note}", markup=False, soft_wrap=True)
+    kept = f" ({summary.kept} from before)" if summary.kept else ""
     total = summary.written + summary.kept
-    show.print(f"{total} motions in {summary.out}{kept}, {len(summary.failures)} failures", markup=False)
+    line = f"{counted(total, 'motion')} in {summary.out}{kept}, {counted(len(summary.failures), 'failure')}"
+    show.print(line, markup=False, soft_wrap=True)
     _print_failures(summary)
     if total:
-        show.print(f"next: kinmo annotate run {summary.out} --out dataset", markup=False)
+        show.print(f"next: kinmo annotate run {summary.out} --out dataset", markup=False, soft_wrap=True)
 
 
 def _print_failures(summary: ImportSummary) -> None:

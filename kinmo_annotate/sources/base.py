@@ -55,6 +55,11 @@ class MotionSource(Protocol):
         ...
 
 
+def counted(number: int, noun: str) -> str:
+    """Write a number of things: "1 file", "2 files"."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def failure(motion_id: str, path: str, reason: str, remedy: str) -> Failure:
     """Make the failure row of something that could not be read."""
     return Failure(motion_id, path, STAGE, reason, remedy)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from kinmo_annotate.schema.records import Failure, Motion, MotionError, Source, check_joints
 from kinmo_annotate.schema.rotations import normalise
 from kinmo_annotate.schema.skeleton import FORWARD, FPS, JOINT, LATERAL
-from kinmo_annotate.sources.base import Entry
+from kinmo_annotate.sources.base import Entry, counted
 from kinmo_annotate.sources.bvh_read import (
     Bvh,
     local_pose,
@@ -73,7 +73,7 @@ class BvhSource:
     def notes(self) -> list[str]:
         """Say which skeletons the files have, by table, from their headers alone."""
         counts = Counter(self._skeleton_name(entry) for entry in self._entries)
-        return [f"{count} files with the skeleton {name}" for name, count in counts.most_common()]
+        return [f"{counted(count, 'file')} with the skeleton {name}" for name, count in counts.most_common()]
 
     def _skeleton_name(self, entry: Entry) -> str:
         try:

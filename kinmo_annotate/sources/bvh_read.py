@@ -108,7 +108,7 @@ def read_skeleton(path: Path) -> Skeleton:
 
 
 def _error(path: Path, line: int, reason: str) -> MotionError:
-    return MotionError(f"{path}, line {max(line, 1)}", reason, EXPORT_AGAIN)
+    return MotionError(str(path), f"{reason} (line {max(line, 1)})", EXPORT_AGAIN)
 
 
 class _Header:

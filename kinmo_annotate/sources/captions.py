@@ -39,33 +39,36 @@ def read_captions(path: Path) -> tuple[Caption, ...]:
     Raises:
         MotionError: not UTF-8, or a line that is not a caption; the message names file and line.
     """
-    lines = read_text(path).splitlines()
-    return tuple(
-        _parse_line(line, f"{path}, line {number}") for number, line in enumerate(lines, 1) if line.strip()
-    )
+    captions = []
+    for number, line in enumerate(read_text(path).splitlines(), 1):
+        try:
+            captions += [_parse_line(line)] if line.strip() else []
+        except ValueError as error:
+            raise MotionError(str(path), f"{error} (line {number})", _HOW) from None
+    return tuple(captions)
 
 
-def _parse_line(line: str, where: str) -> Caption:
+def _parse_line(line: str) -> Caption:
     parts = line.rsplit("#", 3)
     if len(parts) != 4:
-        raise MotionError(where, f"has {len(parts) - 1} of the 3 `#` signs of a caption line", _HOW)
-    text, start, end = parts[0].strip(), _seconds(parts[2], where), _seconds(parts[3], where)
+        raise ValueError(f"has {len(parts) - 1} of the 3 `#` signs of a caption line")
+    text, start, end = parts[0].strip(), _seconds(parts[2]), _seconds(parts[3])
     if not text:
-        raise MotionError(where, "the caption is empty", _HOW)
+        raise ValueError("has an empty caption")
     if end < start:
-        raise MotionError(where, f"its segment ends at {end:g} s, before it starts at {start:g} s", _HOW)
+        raise ValueError(f"has a segment that ends at {end:g} s, before it starts at {start:g} s")
     return Caption(text, start, end)
 
 
-def _seconds(text: str, where: str) -> float:
+def _seconds(text: str) -> float:
     try:
         value = float(text)
-    except ValueError as error:
-        raise MotionError(where, f"{text.strip()!r} is not a time in seconds", _HOW) from error
+    except ValueError:
+        value = -1.0
     if math.isnan(value):
         return 0.0
     if math.isinf(value) or value < 0:
-        raise MotionError(where, f"{text.strip()} is not a time in seconds", _HOW)
+        raise ValueError(f"has {text.strip()!r} where a time in seconds was expected")
     return value
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from kinmo_annotate.schema.features import NUM_FEATURES, features_to_joints
 from kinmo_annotate.schema.records import Caption, Failure, Motion, MotionError, Source, check_joints
 from kinmo_annotate.schema.skeleton import FPS, mirror_joints
-from kinmo_annotate.sources.base import Entry, failure
+from kinmo_annotate.sources.base import Entry, counted, failure
 from kinmo_annotate.sources.captions import mirror_captions, read_captions
 from kinmo_annotate.sources.files import EXPORT_AGAIN, as_float, is_utf8, read_arrays, read_text, to_float32
 from kinmo_annotate.sources.place import is_placed, place
@@ -57,7 +57,7 @@ class HumanML3DSource:
         if (self.root / "all.txt").exists():
             if extra:
                 self._notes.append(
-                    f"{len(extra)} files that all.txt does not name are left out (first {extra[0]})"
+                    f"{counted(len(extra), 'file')} that all.txt does not name left out (first {extra[0]})"
                 )
         else:
             asked |= {motion_id: {"train"} for motion_id in extra}

@@ -30,13 +30,13 @@ def test_import_prints_what_it_detected_and_goes_on(mocap, tmp_path):
     (mocap / "strange.bvh").write_text(bvh_text(MIXAMO | {"left_knee": "Knie"}))
     result = run("import", mocap, "--out", tmp_path / "out")
     assert result.exit_code == 0
-    assert "1 motions: skeleton Mixamo, unit centimetres (x 0.01), y up, 30 fps to 20 fps" in result.stdout
-    assert "1 motions in" in result.stdout
-    assert "1 failures" in result.stdout
+    assert "1 motion: skeleton Mixamo, unit centimetres (x 0.01), y up, 30 fps to 20 fps" in result.stdout
+    assert "1 motion in" in result.stdout
+    assert "1 failure" in result.stdout
     assert "no source for left_knee" in result.stderr
     assert "  left_knee: '?',\n" in result.stderr  # the mapping to complete, a line each
     again = run("import", mocap, "--out", tmp_path / "out")
-    assert "1 were there already" in again.stdout
+    assert "(1 from before)" in again.stdout
 
 
 def test_import_json_is_one_object(mocap, tmp_path):

@@ -56,7 +56,7 @@ def test_files_that_no_split_names_are_train_without_all_txt_and_noted_with_it(f
     np.save(folder / "new_joints/extra.npy", walk())
     source = open_source(folder)
     assert "extra" not in {entry.motion_id for entry in source.entries()}
-    assert "1 files" in source.notes()[0]
+    assert "1 file that" in source.notes()[0]
     (folder / "all.txt").unlink()
     assert {e.motion_id: e.split for e in open_source(folder).entries()} == IDS | {"extra": "train"}
     for name in ("train", "val", "test"):
@@ -178,11 +178,11 @@ def test_a_bad_file_says_what_is_wrong_and_the_others_are_unharmed(folder, spoil
     ("content", "reason"),
     [
         (b"caf\xe9.##0#0\n", "not UTF-8"),
-        (b"no signs at all\n", "line 1.*0 of the 3"),
-        (b"fine.##0#0\nx.##0#soon\n", "line 2.*'soon' is not a time"),
+        (b"no signs at all\n", r"0 of the 3.*\(line 1\)"),
+        (b"fine.##0#0\nx.##0#soon\n", r"has 'soon' where a time.*\(line 2\)"),
         (b"x.##2.0#1.0\n", "ends at 1 s, before it starts"),
-        (b"x.##-1#1\n", "not a time"),
-        (b"##0#0\n", "caption is empty"),
+        (b"x.##-1#1\n", "'-1' where a time"),
+        (b"##0#0\n", "empty caption"),
     ],
 )
 def test_a_malformed_text_file_says_where(folder, content, reason):
