@@ -29,12 +29,12 @@ _BY_TAG: Final = {
     "CCONJ": "and or",
     "SCONJ": "as that while",
     "NOUN": "person figure arm hand leg foot knee head elbow body hip wrist shoulder chest floor sky moment"
-    " side front back place spot pace step turn quarter curve arc circle jump time way waist fist punch kick hello"
-    " ball chair seat belly squat jack air curl forearm lunge balance hurry middle",
-    "VERB": "walk take step stop move jog run march make turn raise lift hold stretch reach wave clap cross fold"
-    " open touch put bring place stand push pull throw wind punch circle swing bend do start lower let kick"
-    " balance keep return lunge jump leap hop lean straighten twist rotate sway rock nod look tilt lay sit get"
-    " crouch squat come kneel go bow face curl",
+    " side front back place spot pace step turn quarter curve arc circle jump time way waist fist punch kick"
+    " hello ball chair seat belly squat jack air curl forearm lunge balance hurry middle",
+    "VERB": "walk take step stop move jog run march make turn raise lift hold stretch reach wave clap cross"
+    " fold open touch put bring place stand push pull throw wind punch circle swing bend do start lower let"
+    " kick balance keep return lunge jump leap hop lean straighten twist rotate sway rock nod look tilt lay"
+    " sit get crouch squat come kneel go bow face curl",
 }  # fmt: skip
 _LEMMAS: Final = {
     "feet": "foot", "does": "do", "goes": "go", "lets": "let", "is": "be", "jumping": "jump", "moves": "move",
