@@ -99,10 +99,11 @@ class _Writer:
 
     def _when(self, clause: Clause) -> str:
         start, end = clause.start_s, clause.end_s
-        if end - start >= 0.8 * self.duration:
+        if end - start >= 0.75 * self.duration:
             return " throughout"
-        if self.numeric:
-            if self.terse:
+        long = end - start > max(1.5, 0.35 * self.duration)
+        if self.numeric or long:
+            if self.terse and not long:
                 return f" at {(start + end) / 2:.1f} s"
             if end - start < 0.7:
                 return f" at about {(start + end) / 2:.1f} s"

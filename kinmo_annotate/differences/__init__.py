@@ -53,6 +53,6 @@ def find_differences(joints: NDArray[np.floating], fps: float) -> Differences:
         "left_leg": leg_events(signals, "left_leg", feet),
         "right_leg": leg_events(signals, "right_leg", feet),
     }
-    events = [e for found in groups.values() for e in found] + pair_events(signals, groups)
+    events = [e for found in groups.values() for e in found] + pair_events(signals, groups, feet)
     events.sort(key=lambda e: (e.start_s, e.end_s, e.action))
     return Differences(signals, {field: [e for e in events if e.field == field] for field in FIELDS})

@@ -19,10 +19,11 @@ _STEP_M = 0.10  # a foot that lands closer than this to where it stood did not s
 _KICK = 0.4  # nor did one that went much further out before it came back
 _MARCH_M = 0.09  # a foot that goes up this far and lands in place may march
 _SLOWEST_MS = 0.3  # feet of motion capture slide slower than this
+_STILL_MS = 0.1
 _AIRBORNE_M = 0.045
 _TOGETHER_S = 0.16  # feet that leave the ground further apart in time than this run, and do not jump
 _JUMP_RISE_M = 0.035
-_DOWN_M = 0.07  # a foot at most this high may stand on the ground
+_DOWN_M = 0.05  # a foot at most this high may stand on the ground
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +98,7 @@ def footwork(signals: Signals) -> Footwork:
     up = {side: _above_ground(foot) for side, foot in signals.feet.items()}
     jumps = _jumps(signals, up)
     hops = {side: _hops(signals, up, side) for side in up}
-    flights = jumps + hops["left"] + hops["right"]
-    moves = {side: _excursions(signals, side, up[side], flights) for side in up}
+    moves = {side: _excursions(signals, side, up[side], jumps + hops[side]) for side in up}
     return Footwork(_with_marching(moves, signals.fps), jumps, hops)
 
 
@@ -115,26 +115,41 @@ def _runs(mask: Mask) -> list[tuple[int, int]]:
 
 
 def _excursions(signals: Signals, side: str, up: Array, flights: list[Flight]) -> list[Excursion]:
-    ground = signals.feet[side][..., GROUND]
-    speed = np.linalg.norm(np.gradient(ground, axis=0), axis=-1).max(axis=1) * signals.fps
+    foot = signals.feet[side]
+    speed = np.linalg.norm(np.gradient(foot, axis=0), axis=-1).max(axis=1) * signals.fps
     window = 2 * int(0.5 * signals.fps) + 1
     moving = speed > np.maximum(_SLOWEST_MS, 0.3 * maximum_filter1d(speed, window))
-    lifted = up > _DOWN_M
-    spans = _bridged(_runs(moving | (lifted & (up > 0.5 * maximum_filter1d(up, window)))), lifted)
+    spans = _widened(_bridged(_runs(moving), up > _DOWN_M), speed, int(0.2 * signals.fps))
     found = []
     for a, b in spans:
-        in_flight = sum(max(0, min(b, f.end) - max(a, f.start)) for f in flights)
-        if in_flight >= 0.4 * max(b - a, 1):
-            continue
-        found.append(_excursion(ground, up, a, b))
+        if not any(min(b, f.end) > max(a, f.start) for f in flights):
+            found.append(_excursion(foot, a, b))
     return found
 
 
-def _excursion(ground: Array, up: Array, a: int, b: int) -> Excursion:
+def _widened(spans: list[tuple[int, int]], speed: Array, most: int) -> list[tuple[int, int]]:
+    """Stretch each span over the slow frames of lifting off and landing, never into the next span."""
+    edges = [(-1, -1), *spans, (len(speed), len(speed))]
+    wide = []
+    for before, (a, b), after in zip(edges, spans, edges[2:], strict=False):
+        first, last = max(a - most, (before[1] + a + 1) // 2), min(b + most, (b + after[0]) // 2)
+        while a > max(first, 0) and speed[a - 1] > _STILL_MS:
+            a -= 1
+        while b < min(last, len(speed) - 1) and speed[b + 1] > _STILL_MS:
+            b += 1
+        wide.append((a, b))
+    return wide
+
+
+def _excursion(foot: Array, a: int, b: int) -> Excursion:
+    ground, height = foot[..., GROUND], foot[..., UP]
     away = np.linalg.norm(ground[a : b + 1] - ground[a], axis=-1).max(axis=1)
-    last = len(up) - 1
-    grounded = (a == 0 or up[a] < _DOWN_M) and (b == last or up[b] < _DOWN_M)
-    return Excursion(a, b, float(away[-1]), float(away.max()), float(up[a : b + 1].max()), bool(grounded))
+    # the toe is the last to leave the ground and the heel the first to meet it
+    clear = (height - np.percentile(height, 5, axis=0)).min(axis=1)
+    last = len(foot) - 1
+    grounded = (a == 0 or clear[a] < _DOWN_M) and (b == last or clear[b] < _DOWN_M)
+    lift = float(_above_ground(foot)[a : b + 1].max())
+    return Excursion(a, b, float(away[-1]), float(away.max()), lift, bool(grounded))
 
 
 def _bridged(spans: list[tuple[int, int]], lifted: Mask) -> list[tuple[int, int]]:

@@ -44,7 +44,7 @@ _FOREARM_UP_M: Final = 0.1
 _DIP_S: Final = 0.5
 # Swings this many times larger than notable are told even where they leave no net change.
 _LARGE_BEND: Final = 1.5
-_LARGE_SWING: Final = 2.0
+_LARGE_SWING: Final = 1.6
 # Slower than this a limb drifts; nobody would say that it moves.
 _SLOWEST_M_S: Final = 0.1
 _SLOWEST_DEG_S: Final = 14.0
@@ -86,7 +86,7 @@ def leg_events(signals: Signals, field: str, feet: Footwork) -> list[Event]:
     own = feet.bouts(signals.num_frames, int(1.2 * fps), (side,))
     busy = [(max(0, a - int(0.4 * fps)), b + int(0.4 * fps)) for a, b in _spans(own)]
     flights = feet.jumps + feet.hops["left"] + feet.hops["right"]
-    told = busy + [(max(0, f.start - int(0.6 * fps)), f.end + int(0.6 * fps)) for f in flights]
+    told = busy + [(max(0, f.start - int(0.5 * fps)), f.end + int(0.5 * fps)) for f in flights]
     counted = [
         *_counted(field, "step", [(s.start, s.end) for s in feet.steps[side]], fps),
         *_counted(field, "jump", [(f.start, f.end) for f in feet.jumps], fps),
@@ -136,11 +136,12 @@ def _phases(signals: Signals, field: str, told: list[tuple[int, int]]) -> list[E
     each channel is then judged by its net change over the phase: an arm that goes up past the side and over
     the head rises, and its way out and in again is not told as two movements.
     """
+    leads = _leads_in if field_kind(field) == "arm" else _never
     found = [
         (abs(s.delta) / _notable(field, channel), channel, s)
         for channel in _CHANNELS[field_kind(field)]
         for s in swings(signals.values[field, channel], _notable(field, channel))
-        if _outside(s, [t for t in told if not _leads_in(signals.values[field, channel], s, t)])
+        if _outside(s, [t for t in told if not leads(signals.values[field, channel], s, t)])
     ]
     phases: list[Swing] = []
     events: list[Event] = []
@@ -174,6 +175,11 @@ def _leads_in(x: Array, swing: Swing, span: tuple[int, int]) -> bool:
     """Tell whether a swing is far larger than the to and fro it overlaps: the raise before a wave."""
     low, high = np.percentile(x[span[0] : span[1] + 1], (25, 75))
     return abs(swing.delta) > 1.7 * (high - low)
+
+
+def _never(x: Array, swing: Swing, span: tuple[int, int]) -> bool:
+    """A leg's steps and jumps explain every swing of that leg while they last."""
+    return False
 
 
 def _said(event: Event, events: list[Event]) -> bool:

@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from kinmo_annotate.differences.feet import Footwork
 from kinmo_annotate.differences.swings import cycles, overlap, swings
 from kinmo_annotate.schema.records import Event
 from kinmo_annotate.schema.skeleton import PAIRS, pair_name
@@ -19,14 +20,19 @@ Array = NDArray[np.float64]
 _CYCLIC: Final = frozenset({"step", "swing", "wave", "circle"})
 _LIMBS: Final = ("arm", "leg")
 _LONGEST_HALF_S: Final = 0.8
+# Two limbs do something at the same time when they share this much of the longer one's.
+_SAME_TIME: Final = 0.45
+# A walking leg opens and closes the hip by less than this.
+_GAIT_DEG: Final = 50.0
 
 
-def pair_events(signals: Signals, groups: dict[str, list[Event]]) -> list[Event]:
+def pair_events(signals: Signals, groups: dict[str, list[Event]], feet: Footwork) -> list[Event]:
     """Find what each of the 15 pairs did.
 
     Args:
         signals: measured signals.
         groups: what each group did on its own; together and alternate are read from it.
+        feet: the steps, which tell whether the legs take turns.
     """
     events: list[Event] = []
     for a, b in PAIRS:
@@ -34,10 +40,12 @@ def pair_events(signals: Signals, groups: dict[str, list[Event]]) -> list[Event]
         rhythm = (
             _rhythm(signals, field, groups[a], groups[b]) if a.endswith(_LIMBS) and b.endswith(_LIMBS) else []
         )
-        told = [e for e in rhythm if e.count > 1]
+        if (a, b) == ("left_leg", "right_leg"):
+            rhythm += _strides(signals, feet)
+        told = [e for e in rhythm if e.action == "alternate"]
         moves = [*_distance(signals, field), *_relations(signals, field)]
         if (field, "angle") in signals.values:
-            moves += _angle(signals, field)
+            moves += [e for e in _angle(signals, field) if not _is_gait(signals, e, b, feet)]
         events += rhythm + [e for e in moves if not _is_part_of(e, told)]
     return events
 
@@ -96,11 +104,12 @@ def _flips(signals: Signals, field: str, channel: str, names: tuple[str, str]) -
     sign = np.where(x > margin, 1, np.where(x < -margin, -1, 0))
     settled = np.flatnonzero(sign)
     events = []
-    for i, j in pairwise(settled):
-        if sign[i] != sign[j]:
-            events.append(
-                _seconds(signals, field, names[0] if sign[j] > 0 else names[1], int(i), int(j), abs(x[j]))
-            )
+    changes = [k for k, (i, j) in enumerate(pairwise(settled)) if sign[i] != sign[j]]
+    for k, before, after in zip(changes, [-1, *changes], [*changes[1:], len(settled) - 1], strict=False):
+        i, j = int(settled[k]), int(settled[k + 1])
+        was, became = x[settled[before + 1 : k + 1]], x[settled[k + 1 : after + 1]]
+        amount = float(min(np.abs(was).max(), np.abs(became).max()))
+        events.append(_seconds(signals, field, names[0] if sign[j] > 0 else names[1], i, j, amount))
     return _merged(events)
 
 
@@ -123,7 +132,9 @@ def _rhythm(signals: Signals, field: str, first: list[Event], second: list[Event
         for b in second:
             span = max(a.start_s, b.start_s), min(a.end_s, b.end_s)
             shared = span[1] - span[0]
-            if shared < 0.6 * max(a.end_s - a.start_s, b.end_s - b.start_s) or shared <= 0:
+            if shared < _SAME_TIME * max(a.end_s - a.start_s, b.end_s - b.start_s) or shared <= 0:
+                continue
+            if a.action == b.action == "step":
                 continue
             if a.action in _CYCLIC and b.action in _CYCLIC and min(a.count, b.count) >= 2:
                 name = _phase(signals, field, span)
@@ -132,6 +143,40 @@ def _rhythm(signals: Signals, field: str, first: list[Event], second: list[Event
             elif a.action == b.action and (a.action not in _CYCLIC):
                 events.append(Event(field, "together", *span, min(a.count, b.count), 1.0))
     return _one_of_each(_joined(events))
+
+
+def _strides(signals: Signals, feet: Footwork) -> list[Event]:
+    """Legs that take turns: bouts in which most steps are followed by one of the other foot."""
+    steps = sorted((s.start, s.end, side) for side in feet.steps for s in feet.steps[side])
+    events = []
+    for bout in _bouts(steps, int(1.2 * signals.fps)):
+        turns = sum(x[2] != y[2] for x, y in pairwise(bout))
+        sides = [side for _, _, side in bout]
+        count = min(sides.count("left"), sides.count("right"))
+        if count >= 2 and turns >= 0.7 * (len(bout) - 1):
+            end = max(b for _, b, _ in bout)
+            events.append(
+                _seconds(signals, "left_leg__right_leg", "alternate", bout[0][0], end, count, count)
+            )
+    return events
+
+
+def _bouts(steps: list[tuple[int, int, str]], gap: int) -> list[list[tuple[int, int, str]]]:
+    bouts: list[list[tuple[int, int, str]]] = []
+    for step in steps:
+        if bouts and step[0] - bouts[-1][-1][1] <= gap:
+            bouts[-1].append(step)
+        else:
+            bouts.append([step])
+    return bouts
+
+
+def _is_gait(signals: Signals, event: Event, limb: str, feet: Footwork) -> bool:
+    """Tell whether a hip opens and closes only because its leg steps."""
+    if not limb.endswith("leg") or event.amount >= _GAIT_DEG:
+        return False
+    walking = feet.bouts(signals.num_frames, int(1.2 * signals.fps), (limb.split("_")[0],))
+    return walking[round(event.start_s * signals.fps) : round(event.end_s * signals.fps) + 1].mean() > 0.5
 
 
 def _joined(events: list[Event]) -> list[Event]:
@@ -145,19 +190,22 @@ def _joined(events: list[Event]) -> list[Event]:
 
 
 def _phase(signals: Signals, field: str, span: tuple[float, float]) -> str | None:
-    """Compare the two limbs' swings fore and aft (or, if that is still, up and down) by correlation."""
-    a, b = field.split("__")
+    """Compare the two limbs' swings fore and aft, or up and down where that is still, by correlation."""
     frames = slice(round(span[0] * signals.fps), round(span[1] * signals.fps) + 1)
-    best = 0.0
-    for channel in ("forward", "up", "out"):
-        x, y = signals.values[a, channel][frames], signals.values[b, channel][frames]
-        if min(np.ptp(x), np.ptp(y)) < 0.08 or len(x) < 4:
-            continue
-        r = float(np.corrcoef(x, y)[0, 1])
-        best = r if abs(r) > abs(best) else best
-    if abs(best) < 0.5:
+    x, y = (_swing_of(signals, limb, frames) for limb in field.split("__"))
+    if min(np.ptp(x), np.ptp(y)) < 0.08 or len(x) < 4:
         return None
-    return "together" if best > 0 else "alternate"
+    r = float(np.corrcoef(x, y)[0, 1])
+    if abs(r) < 0.4:
+        return None
+    return "together" if r > 0 else "alternate"
+
+
+def _swing_of(signals: Signals, limb: str, frames: slice) -> Array:
+    """The signal that a limb swings in; a marching leg goes up where a walking one goes forward."""
+    forward = signals.values[limb, "forward"][frames]
+    other = signals.values[limb, "height" if limb.endswith("leg") else "out"][frames]
+    return forward if np.ptp(forward) >= 0.6 * np.ptp(other) else other
 
 
 def _one_of_each(events: list[Event]) -> list[Event]:

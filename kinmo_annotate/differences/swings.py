@@ -134,8 +134,9 @@ def _as_cycle(run: list[Swing], least: int) -> list[Cycle]:
     sizes = [abs(s.delta) for s in run]
     # a movement that starts from its middle begins and ends with half a swing
     halves = len(run) - 2 + min(1.0, sizes[0] / sizes[1]) + min(1.0, sizes[-1] / sizes[-2])
-    count = round(halves / 2 + 0.01)
-    return [Cycle(run[0].start, run[-1].end, count, float(np.mean(sizes)))] if count >= least else []
+    if halves < 2 * least - 1.5:
+        return []
+    return [Cycle(run[0].start, run[-1].end, max(least, round(halves / 2 + 0.01)), float(np.mean(sizes)))]
 
 
 def _without_approach(run: list[Swing]) -> list[Swing]:

@@ -84,7 +84,9 @@ def check_joints(joints: NDArray[np.floating], where: str) -> None:
             "Give positions of the 22 SMPL joints in metres, y up, one row a frame.",
         )
     if len(joints) < 2:
-        raise MotionError(where, f"has {len(joints)} frames, at least 2 are needed", "Leave it out or export it again.")
+        raise MotionError(
+            where, f"has {len(joints)} frames, at least 2 are needed", "Leave it out or export it again."
+        )
     bad = ~np.isfinite(joints).all(axis=(1, 2))
     if bad.any():
         raise MotionError(

@@ -39,7 +39,30 @@ CHAINS: Final = (
 _X, _Y, _Z = (1, 0, 0), (0, 1, 0), (0, 0, 1)
 _NX, _NY = (-1, 0, 0), (0, -1, 0)
 RAW_DIRECTIONS: Final[NDArray[np.float32]] = np.array(
-    [(0, 0, 0), _X, _NX, _Y, _NY, _NY, _Y, _NY, _NY, _Y, _Z, _Z, _Y, _X, _NX, _Z, _NY, _NY, _NY, _NY, _NY, _NY],
+    [
+        (0, 0, 0),
+        _X,
+        _NX,
+        _Y,
+        _NY,
+        _NY,
+        _Y,
+        _NY,
+        _NY,
+        _Y,
+        _Z,
+        _Z,
+        _Y,
+        _X,
+        _NX,
+        _Z,
+        _NY,
+        _NY,
+        _NY,
+        _NY,
+        _NY,
+        _NY,
+    ],
     dtype=np.float32,
 )
 TARGET_LENGTHS: Final[NDArray[np.float32]] = np.array(
