@@ -131,8 +131,8 @@ def open_encoder(model: str | None = None, cache_dir: Path | None = None) -> Tex
         MotionError: the model cannot be loaded, or the cache cannot be opened.
     """
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    # Read when torch is first imported: threads that wait asleep are five times as fast as ones that spin wherever
-    # other processes use the cores too, as the pipeline's workers do.
+    # Read when torch is first imported: threads that wait asleep are five times as fast as ones that spin
+    # wherever other processes use the cores too, as the pipeline's workers do.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     name, source = (DEFAULT_NAME, _bundled()) if model is None else (model, model)
     cache = _open_cache(cache_dir or _user_cache())
