@@ -65,7 +65,7 @@ class Lines:
         if self._silent or now - self._last < _LINE_EVERY_S:
             return
         self._last = now
-        self._console.print(self._line(now), markup=False)
+        self._console.print(self._line(now), markup=False, soft_wrap=True)
 
     def _line(self, now: float) -> str:
         texts = f"{self._done['embeddings']} of {self._totals['embeddings']} texts embedded"

@@ -1,7 +1,7 @@
 """A folder of motions to a dataset, shard by shard: the stages in reading order, resume, counts and report.
 
 plan      every split's listing is cut into fixed shards; those finished before are kept
-prepare   load and caption the motions of a shard         (workers, two shards ahead)
+prepare   load and caption the motions of a shard         (workers, some shards ahead)
 embed     each distinct text once                         (this process)
 finish    keyframes, descriptions, rows                   (workers)
 write     the shard, its record, the manifest             (this process, in order)
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["STAGES", "Progress", "Settings", "Summary", "annotate"]
 
 _BATCH: Final = 32  # motions that a worker takes at once
-_AHEAD: Final = 2  # shards that are prepared while an earlier one is embedded
+_AHEAD: Final = 4  # shards that are prepared meanwhile; enough to use the seconds that opening sBERT takes
 _TEXTS_AT_ONCE: Final = 512  # between two looks at the progress and at Ctrl-C
 _PROMPT_VERSION: Final = "none"  # the rules need no prompt
 
