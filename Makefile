@@ -87,7 +87,7 @@ types: $(VENV)/.dev  ## Check types.
 	$(BIN)/mypy
 
 bench: $(VENV)/.dev  ## Run the benchmarks; each prints ratios against a straightforward baseline.
-	@for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python "$$file"; done
+	@shopt -s nullglob; for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python "$$file"; done
 
 tables: $(VENV)/.kinmo  ## Write the generated tables of README and docs anew.
 	$(BIN)/python docs/tables.py
