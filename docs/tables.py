@@ -17,7 +17,10 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-FILES = ("README.md", *(f"docs/{name}.md" for name in ("index", "words", "annotate", "dataset", "house", "log")))
+FILES = (
+    "README.md",
+    *(f"docs/{name}.md" for name in ("index", "words", "annotate", "dataset", "house", "log")),
+)
 BLOCK = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 MEANINGS = {
