@@ -5,7 +5,7 @@ frame and its mirror image, so that left and right get the same answer:
 
 - common: shown by more than 40 % of the frames; saying it tells nothing. Bends of elbows and knees are kept
   even then, because a caption without them leaves a limb undescribed.
-- rare: shown by less than 6 %; never skipped. Alignments are no rarities, being combinations by construction.
+- rare: shown by less than 6 %. Only counted: KinMo skips no posecode but alignments.
 - implied: where A (and B) hold, C holds in at least 95 % of the frames and 1.5 times as often as anywhere,
   over 500 frames or more; every part of C is named in A or B, and
   neither cause is about other limbs only. Bends and
@@ -82,7 +82,7 @@ def implications(seen: NDArray[np.bool_], said: list[int]) -> list[tuple[str, st
     return rules
 
 
-def write_table(common: list[str], rare: list[str], implied: list[tuple[str, str, str]]) -> None:
+def write_table(common: list[str], implied: list[tuple[str, str, str]]) -> None:
     def block(name: str, kind: str, rows: list[str], opening: str, closing: str) -> str:
         return (
             f"{name}: Final[{kind}] = {opening}\n" + "".join(f"    {row},\n" for row in rows) + closing + "\n"
@@ -90,11 +90,8 @@ def write_table(common: list[str], rare: list[str], implied: list[tuple[str, str
 
     text = '"""Statistics of posecodes over real motions; benchmarks/mine_posecodes.py wrote it."""\n\n'
     text += "from __future__ import annotations\n\nfrom typing import Final\n\n"
-    quoted = {name: [f'"{key}"' for key in keys] for name, keys in (("common", common), ("rare", rare))}
     text += "# Shown by more than 40 % of the frames: saying it tells nothing.\n"
-    text += block("DROPPED", "frozenset[str]", quoted["common"], "frozenset({", "})")
-    text += "\n# Shown by less than 6 %: never skipped.\n"
-    text += block("RARE", "frozenset[str]", quoted["rare"], "frozenset({", "})")
+    text += block("DROPPED", "frozenset[str]", [f'"{key}"' for key in common], "frozenset({", "})")
     text += '\n# (A, B or "", C): where A and B are said, C goes without saying.\n'
     rows = [f'("{a}", "{b}", "{c}")' for a, b, c in implied]
     text += block("IMPLIED", "tuple[tuple[str, str, str], ...]", rows, "(", ")")
@@ -122,7 +119,7 @@ def main() -> None:
     for a, b, c in implied:
         print(f"  {a}{' + ' + b if b else ''} => {c}")
     if options.write:
-        write_table(common, rare, implied)
+        write_table(common, implied)
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ class Model(Protocol):
         ...
 
 
-class _BytesOnly(diskcache.Disk):  # type: ignore[misc]
+class _BytesOnly(diskcache.Disk):
     """A cache file that holds plain bytes and never unpickles, whoever wrote it."""
 
     def fetch(self, mode: int, filename: str | None, value: Any, read: bool) -> Any:
@@ -158,7 +158,7 @@ def _load(name: str, source: str) -> Model:
 
     logging.disable_progress_bar()
     try:
-        return SentenceTransformer(source, device="cpu")
+        model: Any = SentenceTransformer(source, device="cpu")
     except Exception as error:  # the libraries below raise many kinds for "not there" and "not a model"
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise MotionError(
@@ -167,6 +167,8 @@ def _load(name: str, source: str) -> Model:
             "Give the folder of a sentence-transformers model, or set HF_HUB_OFFLINE=0 "
             "to let it be downloaded once, or leave the option out to use the model that comes with KinMo.",
         ) from None
+    opened: Model = model
+    return opened
 
 
 def _user_cache() -> Path:

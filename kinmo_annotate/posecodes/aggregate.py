@@ -14,7 +14,6 @@ from typing import Final, NamedTuple
 
 from kinmo_annotate.posecodes.choice import happens, stable_unit
 from kinmo_annotate.posecodes.facts import FACTS, LIMB, OTHER, Fact, Part
-from kinmo_annotate.posecodes.mined import RARE
 
 SKIP: Final = 0.15
 MERGE: Final = 0.95
@@ -64,26 +63,34 @@ def _region(fact: Fact) -> str:
 REGION: Final[tuple[str, ...]] = tuple(_region(fact) for fact in FACTS)
 
 
+# Facts that may be skipped.
+_MINOR: Final = frozenset(n for n, fact in enumerate(FACTS) if fact.relation.startswith("aligned"))
+
+
 @lru_cache(maxsize=1 << 16)
 def kept(seed: int, numbers: tuple[int, ...]) -> tuple[int, ...]:
-    """Leave out some ordinary facts of one region, keyed by what else is said of the same part.
+    """Leave out some minor facts of one region, keyed by what else is said of the same part.
+
+    Upstream draws anew for every pose, so what one caption leaves out the next one says. Here equal poses
+    have equal captions, and a fact left out would be missing from every motion that shows it: with skips of
+    ordinary facts, many a wave of the left hand had no raised hand in its captions. So only alignments, of
+    which a pose often has several that say nearly the same, may be skipped.
 
     Args:
         seed: of the run.
         numbers: facts of one region, ascending.
 
     Returns:
-        The facts to be said; rare ones always are.
+        The facts to be said.
     """
     context: dict[str, list[str]] = defaultdict(list)
     for n in numbers:
         context[FACTS[n].subject.key].append(FACTS[n].key)
-    return tuple(
-        n
-        for n in numbers
-        if FACTS[n].key in RARE
-        or not happens(SKIP, seed, "skip", FACTS[n].key, *context[FACTS[n].subject.key])
-    )
+    return tuple(n for n in numbers if not (n in _MINOR and _skipped(seed, n, context[FACTS[n].subject.key])))
+
+
+def _skipped(seed: int, number: int, context: list[str]) -> bool:
+    return happens(SKIP, seed, "skip", FACTS[number].key, *context)
 
 
 def statements(seed: int, numbers: tuple[int, ...]) -> list[Statement]:

@@ -124,7 +124,7 @@ def hold_true(state: Bits) -> Bits:
     recipes = cuts[p.recipe[:, 0]]
     for column in range(1, p.recipe.shape[1]):
         recipes &= cuts[p.recipe[:, column]]
-    facts = recipes[[rows[0] for rows in p.alternatives]]
+    facts: Bits = recipes[[rows[0] for rows in p.alternatives]]
     for number, rows in enumerate(p.alternatives):
         for other in rows[1:]:
             facts[number] |= recipes[other]
@@ -140,10 +140,10 @@ def about(fields: tuple[str, ...] | None) -> Bits:
     Raises:
         KeyError: a name that is neither a group nor a pair.
     """
-    said = np.array([fact.key not in DROPPED for fact in FACTS])
+    said: Bits = np.array([fact.key not in DROPPED for fact in FACTS])
     if fields is None:
         return said
-    wanted = np.zeros(len(FACTS), bool)
+    wanted: Bits = np.zeros(len(FACTS), bool)
     for field in fields:
         if field not in FIELDS:
             raise KeyError(f"{field!r} is not a group or a pair of groups; there are {', '.join(FIELDS)}")

@@ -95,7 +95,8 @@ def _height(points: Array, names: list[Measure]) -> Array:
 
 
 def _shoulder_middle(points: Array) -> Array:
-    return (points[:, POINT["left_shoulder"]] + points[:, POINT["right_shoulder"]]) / 2
+    middle: Array = (points[:, POINT["left_shoulder"]] + points[:, POINT["right_shoulder"]]) / np.float32(2)
+    return middle
 
 
 def _incline(points: Array) -> Array:

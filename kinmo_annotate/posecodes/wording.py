@@ -191,3 +191,9 @@ def _neutral(seed: int, fields: tuple[str, ...] | None) -> str:
     names = dict.fromkeys(name for field in fields for name in field.split("__"))
     named = _enumerate([f"the {name.replace('_', ' ')}" for name in names])
     return choose(phrases.NEUTRAL_PART, seed, "neutral").replace("{o}", named)
+
+
+def clear_memo() -> None:
+    """Forget every worded clause; only benchmarks need that."""
+    _clauses.cache_clear()
+    _sentence.cache_clear()
