@@ -33,7 +33,10 @@ if TYPE_CHECKING:
 STAGES: Final = ("load", "pose captions", "embeddings", "keyframes", "describe", "rows", "write")
 
 # Name -> the function that does it, imported when first used.
-CAPTIONERS: Final = {"posecodes": "kinmo_annotate.posecodes:caption_motions"}
+CAPTIONERS: Final = {
+    "posecodes": "kinmo_annotate.posecodes:caption_motions",
+    "text2pose": "kinmo_annotate.posecodes.text2pose:caption_motions",
+}
 DESCRIBERS: Final = {"kinematic": "kinmo_annotate.describe.kinematic:describe_motion"}
 
 Vectors = NDArray[np.float32]

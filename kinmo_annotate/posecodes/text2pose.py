@@ -1,8 +1,9 @@
 """The captioner of PoseScript's authors, for users who have installed it (`--captioner text2pose`).
 
-It is not on the package index and its licence allows non-commercial use only, so KinMo neither carries nor needs
-it. It captions each pose by itself, with noise: expect other words for equal poses, and more keyframes. Its call
-follows the published `text2pose.posescript.captioning.main`; in KinMo's tests a stand-in takes its place.
+It is not on the package index and its licence allows non-commercial use only, so KinMo neither carries nor
+needs it. It captions each pose by itself, with noise: expect other words for equal poses, and more keyframes.
+Its call follows the published `text2pose.posescript.captioning.main`; in KinMo's tests a stand-in takes its
+place.
 """
 
 from __future__ import annotations
@@ -36,9 +37,7 @@ def caption_motions(
         MotionError: the package is missing, of another version, or `fields` is given.
     """
     if fields is not None:
-        raise MotionError(
-            _WHERE, "captions the whole body only", "Use --captioner posecodes for groups and pairs."
-        )
+        raise MotionError(_WHERE, "captions the whole body only", "Use --captioner posecodes for groups.")
     upstream = _load()
     return [_caption(upstream, np.asarray(motion, np.float32), seed) for motion in motions]
 
