@@ -122,7 +122,8 @@ def read_truth(path: Path) -> dict[str, Known]:
 
 
 def _known(rows: list[dict[str, object]]) -> Known:
-    must, may = [], []
+    must: list[Event] = []
+    may: list[Event] = []
     for row in rows:
         values = dict(row)
         events = must if values.pop("salient", True) else may

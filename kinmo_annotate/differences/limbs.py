@@ -208,8 +208,8 @@ def _name_phase(signals: Signals, field: str, phase: Swing) -> list[Event]:
 def _net_change(signals: Signals, field: str, channel: str, phase: Swing) -> float:
     """Change of a channel over a phase; 0 where the trunk only carried the arm along.
 
-    Arms that hang while the trunk bends move in the trunk's frame, arms held against it in the upright one: an
-    arm that moves of its own does so in both.
+    Arms that hang while the trunk bends move in the trunk's frame, arms held against it in the upright one:
+    an arm that moves of its own does so in both.
     """
     x = signals.values[field, channel]
     net = float(x[phase.end] - x[phase.start])

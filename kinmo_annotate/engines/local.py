@@ -115,11 +115,15 @@ class Processes:
         return _Watched(self._pool.submit(_finish, prepared, vectors, provenance))
 
     def close(self) -> None:
+        """Let the workers end by themselves: one that is killed may take a queue's lock with it."""
+        self._pool.shutdown()
+
+    def abandon(self) -> None:
         """Stop the workers at once; what they had in hand is dropped."""
         self._pool.shutdown(wait=False, cancel_futures=True)
         for worker in self._workers:
-            with suppress(OSError):
-                worker.terminate()
+            with suppress(OSError, ValueError):
+                worker.kill()
 
 
 @contextmanager
@@ -131,8 +135,10 @@ def open_engine(source: MotionSource, settings: Settings) -> Iterator[Engine]:
     engine = Processes(source, settings)
     try:
         yield engine
-    finally:
-        engine.close()
+    except BaseException:
+        engine.abandon()
+        raise
+    engine.close()
 
 
 @contextmanager

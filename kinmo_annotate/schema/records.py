@@ -91,7 +91,8 @@ def check_joints(joints: NDArray[np.floating], where: str) -> None:
     if bad.any():
         raise MotionError(
             where,
-            f"has NaN or infinite positions in {int(bad.sum())} of {len(joints)} frames, first at frame {int(bad.argmax())}",
+            f"has NaN or infinite positions in {int(bad.sum())} of {len(joints)} frames, "
+            f"first at frame {int(bad.argmax())}",
             "Cut those frames away or fill the gaps in the tool that made the file.",
         )
     extent = float(np.abs(joints - joints[:, :1]).max())

@@ -187,12 +187,12 @@ def _sway(stage: Stage, gait: Gait, pace: float, swing_s: float, at: Array, seco
 def _arm_swing(
     stage: Stage, gait: Gait, side: str, pace: float, swing_s: float, at: Array, seconds: float
 ) -> Channels:
-    """An arm that goes forward as the other side's foot lands and back as its own does."""
+    """An arm that goes forward as the other side's leg does, and back as its own does."""
     times, angles = [0.0], [0.0]
     for index in range(gait.steps - 1):
         times.append(index * pace + 0.9 * swing_s)
         strength = 0.75 if index == 0 else 1.0
-        angles.append(strength * np.deg2rad(gait.swing) * (1 if _stepper(gait, index) != side else -0.8))
+        angles.append(strength * np.deg2rad(gait.swing) * (1 if _comes_forward(gait, index, side) else -0.8))
     angle = through([*angles, 0.0], np.array([*times, seconds]), np.minimum(at, seconds - 1e-9))
     now, elbow = (np.asarray(stage.state[f"{side}_{part}"], float) for part in ("hand", "elbow"))
     blend = ease(at / 0.6) * ease((seconds - at) / 0.6) if gait.run else np.zeros(len(at))
@@ -204,9 +204,14 @@ def _arm_swing(
     return {f"{side}_hand": hand, f"{side}_elbow": pole}
 
 
+def _comes_forward(gait: Gait, index: int, side: str) -> bool:
+    """Tell whether an arm comes forward with a step: with the other foot's, or walking backward with its own."""
+    return (_stepper(gait, index) != side) == (gait.forward >= 0)
+
+
 def swings(gait: Gait, side: str) -> int:
-    """How often an arm comes forward: once for each step of the other foot but the last step of all."""
-    return sum(_stepper(gait, index) != side for index in range(gait.steps - 1))
+    """How often an arm comes forward; it comes to rest in the last step of all."""
+    return sum(_comes_forward(gait, index, side) for index in range(gait.steps - 1))
 
 
 def _words(gait: Gait) -> list[Word]:
