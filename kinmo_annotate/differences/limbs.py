@@ -61,13 +61,23 @@ class _Repeat:
     cycle: Cycle
 
 
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """Frames that are told already, by cycles of one channel; no channel: whatever the limb did then."""
+
+    start: int
+    end: int
+    channel: str = ""
+
+
 def arm_events(signals: Signals, field: str, feet: Footwork) -> list[Event]:
     """Find what an arm did: circles, then swings and waves, then single movements."""
     circles = _circles(signals, field)
     round_spans = [(c.start, c.end) for c in circles]
     walking = feet.bouts(signals.num_frames, int(0.8 * signals.fps))
     repeats = [r for r in _repeats(signals, field, walking) if _outside(r.cycle, round_spans)]
-    told = round_spans + [(r.cycle.start, r.cycle.end) for r in repeats]
+    told = [_Told(c.start, c.end, "up") for c in circles]
+    told += [_Told(r.cycle.start, r.cycle.end, r.channel) for r in repeats]
     named = [e for r in repeats for e in _name_repeat(signals, field, r, walking)]
     return [
         *(
@@ -86,7 +96,8 @@ def leg_events(signals: Signals, field: str, feet: Footwork) -> list[Event]:
     own = feet.bouts(signals.num_frames, int(1.2 * fps), (side,))
     busy = [(max(0, a - int(0.4 * fps)), b + int(0.4 * fps)) for a, b in _spans(own)]
     flights = feet.jumps + feet.hops["left"] + feet.hops["right"]
-    told = busy + [(max(0, f.start - int(0.5 * fps)), f.end + int(0.5 * fps)) for f in flights]
+    told = [_Told(a, b) for a, b in busy]
+    told += [_Told(max(0, f.start - int(0.5 * fps)), f.end + int(0.5 * fps)) for f in flights]
     counted = [
         *_counted(field, "step", [(s.start, s.end) for s in feet.steps[side]], fps),
         *_counted(field, "jump", [(f.start, f.end) for f in feet.jumps], fps),
@@ -129,19 +140,18 @@ def _outside(part: Swing | Cycle, spans: list[tuple[int, int]], share: float = 0
     return all(overlap((part.start, part.end), span) <= share * (part.end - part.start) for span in spans)
 
 
-def _phases(signals: Signals, field: str, told: list[tuple[int, int]]) -> list[Event]:
+def _phases(signals: Signals, field: str, told: list[_Told]) -> list[Event]:
     """Single movements outside the spans already told.
 
     The largest swing of any channel opens a phase; swings that mostly lie inside a phase only colour it, and
     each channel is then judged by its net change over the phase: an arm that goes up past the side and over
     the head rises, and its way out and in again is not told as two movements.
     """
-    leads = _leads_in if field_kind(field) == "arm" else _never
     found = [
         (abs(s.delta) / _notable(field, channel), channel, s)
         for channel in _CHANNELS[field_kind(field)]
         for s in swings(signals.values[field, channel], _notable(field, channel))
-        if _outside(s, [t for t in told if not leads(signals.values[field, channel], s, t)])
+        if _is_new(signals.values[field, channel], s, told, channel)
     ]
     phases: list[Swing] = []
     events: list[Event] = []
@@ -171,15 +181,17 @@ def _within(
     return extra
 
 
-def _leads_in(x: Array, swing: Swing, span: tuple[int, int]) -> bool:
+def _is_new(x: Array, swing: Swing, told: list[_Told], channel: str) -> bool:
+    """Tell whether a swing lies outside the spans that are told already, or leads into one of them."""
+    return _outside(swing, [(t.start, t.end) for t in told if not _leads_in(x, swing, t, channel)])
+
+
+def _leads_in(x: Array, swing: Swing, span: _Told, channel: str) -> bool:
     """Tell whether a swing is far larger than the to and fro it overlaps: the raise before a wave."""
-    low, high = np.percentile(x[span[0] : span[1] + 1], (25, 75))
+    if span.channel in ("", channel):
+        return False
+    low, high = np.percentile(x[span.start : span.end + 1], (25, 75))
     return abs(swing.delta) > 1.7 * (high - low)
-
-
-def _never(x: Array, swing: Swing, span: tuple[int, int]) -> bool:
-    """A leg's steps and jumps explain every swing of that leg while they last."""
-    return False
 
 
 def _said(event: Event, events: list[Event]) -> bool:
