@@ -46,7 +46,7 @@ def caption_motions(
 
     Equal poses get equal captions in every motion, process and run with the same seed. A caption holds for
     at least a quarter of a second, and each thing it says was true of the body, up to the tolerance of its
-    threshold (half the dead bands in `facts.MARGIN`), at most 0.1 s away.
+    threshold (the dead bands in `facts.MARGIN`), at most 0.1 s away.
 
     Args:
         motions: joints (T, 22, 3), metres, y up, feet on y = 0, 20 fps; T may differ.

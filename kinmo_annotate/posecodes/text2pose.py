@@ -49,7 +49,7 @@ def _load() -> Callable[..., Any]:
         raise MotionError(
             _WHERE,
             f"the package text2pose cannot be imported ({error})",
-            "Install it from https://github.com/naver/posescript (non-commercial licence, see there), or leave the "
+            "Install it from https://github.com/naver/posescript (non-commercial), or leave the "
             "option out to use KinMo's own captioner.",
         ) from None
     main: Callable[..., Any] = captioning.main
