@@ -79,7 +79,7 @@ def kill_at(process: subprocess.Popen[bytes], out: Path, shards: int, delay: flo
 def test_ten_kills_at_random_moments_change_nothing(make_folder, tmp_path, start, workers):
     source = make_folder(100)
     (source / "new_joints" / "000007.npy").write_bytes(b"broken")
-    assert start(source, tmp_path / "whole", workers).wait() == 0
+    assert start(source, tmp_path / "whole", workers).wait(120) == 0
     expected = contents(tmp_path / "whole")
     chance, kills, seen = random.Random(workers), 0, set()
     out = tmp_path / "cut"
@@ -94,7 +94,7 @@ def test_ten_kills_at_random_moments_change_nothing(make_folder, tmp_path, start
             assert (out / "data" / name).read_bytes() == expected[f"data/{name}"]
     assert kills == 10
     assert len(seen) >= 4
-    assert start(source, out, workers).wait() == 0
+    assert start(source, out, workers).wait(120) == 0
     assert contents(out) == expected
     ids = [row.motion.motion_id for row in read_rows(out)]
     assert len(ids) == len(set(ids)) == 99
