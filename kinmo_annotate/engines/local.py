@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 from kinmo_annotate.schema.records import Provenance
@@ -98,13 +98,11 @@ class Processes:
 
     def __init__(self, source: MotionSource, settings: Settings) -> None:
         context = multiprocessing.get_context("spawn")
-        before = set(multiprocessing.active_children())
         self._pool = ProcessPoolExecutor(
             settings.processes, mp_context=context, initializer=_start_worker, initargs=(source, settings)
         )
         with _one_thread_each():
             self._pool.submit(os.getpid)  # the first task starts all workers
-        self._workers = set(multiprocessing.active_children()) - before
 
     def prepare(self, batch: Batch) -> Result[Prepared]:
         """Load and caption a batch."""
@@ -115,15 +113,12 @@ class Processes:
         return _Watched(self._pool.submit(_finish, prepared, vectors, provenance))
 
     def close(self) -> None:
-        """Let the workers end by themselves: one that is killed may take a queue's lock with it."""
-        self._pool.shutdown()
+        """Drop what is queued and let the workers end by themselves, after the batch in hand.
 
-    def abandon(self) -> None:
-        """Stop the workers at once; what they had in hand is dropped."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
-        for worker in self._workers:
-            with suppress(OSError, ValueError):
-                worker.kill()
+        That takes a second or two. One that is killed instead may take a queue's lock with it, or be cut off
+        while it sends, and whoever waits for that would wait for ever.
+        """
+        self._pool.shutdown(wait=True, cancel_futures=True)
 
 
 @contextmanager
@@ -135,10 +130,8 @@ def open_engine(source: MotionSource, settings: Settings) -> Iterator[Engine]:
     engine = Processes(source, settings)
     try:
         yield engine
-    except BaseException:
-        engine.abandon()
-        raise
-    engine.close()
+    finally:
+        engine.close()
 
 
 @contextmanager
