@@ -2,7 +2,7 @@
 
 The baseline captions every frame by itself and encodes every caption, and then describes as the run does. It
 is timed on motions taken from the dataset that the run wrote, at least --frames frames of them. With the
-`caption` encoder the keyframes of both must be the same, frame for frame. The targets are for the whole folder
+`caption` encoder the keyframes of both must be the same. The targets are for the whole folder
 of real motions on two cores; on few motions, opening the encoder takes most of the time.
 
 Run: python benchmarks/bench_run.py [SOURCE] [--limit MOTIONS] [--frames 5000] [--encoder caption|sentence]

@@ -149,7 +149,7 @@ def annotate(
     settings = settings or Settings()
     started = time.perf_counter()
     entries, listed = _listing(source, settings.limit)
-    resolve(settings.captioner, CAPTIONERS, "captioner")
+    resolve(settings.captioner, CAPTIONERS, "captioner")([], seed=settings.seed)  # tells what it lacks now
     resolve(settings.describer, DESCRIBERS, "describer")
     recorded = settings.in_rows() | {"source": source.name, "listing": listing_digest(entries, listed)}
     summary = Summary(out, len(entries) + len(listed))
@@ -175,7 +175,9 @@ def _listing(source: MotionSource, limit: int | None) -> tuple[list[Entry], list
         else:
             entries[entry.motion_id] = entry
     if not entries and not listed:
-        raise MotionError(source.name, "no motion is listed", "Check the folder and its split files.")
+        raise MotionError(
+            source.name, "no motion is listed", "Check the folder, its split files, and --kind."
+        )
     return list(entries.values()), listed
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -181,10 +182,14 @@ def test_progress_adds_up(make_folder, tmp_path):
     ("settings", "words"),
     [
         ({"captioner": "poetry"}, "Choose one of"),
+        ({"captioner": "text2pose"}, "Install it from"),
         ({"describer": "nowhere:nothing"}, "nowhere"),
     ],
 )
-def test_an_unknown_stage_is_told_before_anything_is_written(make_folder, tmp_path, settings, words):
+def test_an_unknown_stage_is_told_before_anything_is_written(
+    make_folder, tmp_path, monkeypatch, settings, words
+):
+    monkeypatch.setitem(sys.modules, "text2pose", None)  # as where it is not installed
     with pytest.raises(MotionError, match=words):
         annotate(open_source(make_folder(1)), tmp_path / "d", Settings(workers=1, **settings))
     assert not (tmp_path / "d").exists()
