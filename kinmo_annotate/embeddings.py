@@ -9,6 +9,7 @@ padded. Imports sentence-transformers (seconds) only when a model is opened.
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from hashlib import blake2b
@@ -81,15 +82,23 @@ class TextEncoder:
     def _recall(self, texts: Iterable[str]) -> dict[str, Vectors]:
         if self._cache is None:
             return {}
-        with self._cache.transact(retry=True):
-            stored = {text: self._cache.get(self._key(text)) for text in texts}
+        try:
+            with self._cache.transact(retry=True):
+                stored = {text: self._cache.get(self._key(text)) for text in texts}
+        except (sqlite3.Error, OSError):
+            self._cache = None  # damaged while in use: the run goes on without
+            return {}
         return {text: np.frombuffer(value, np.float32) for text, value in stored.items() if value}
 
     def _remember(self, vectors: dict[str, Vectors]) -> None:
-        if self._cache is not None:
+        if self._cache is None:
+            return
+        try:
             with self._cache.transact(retry=True):
                 for text, vector in vectors.items():
                     self._cache.set(self._key(text), vector.tobytes())
+        except (sqlite3.Error, OSError):
+            self._cache = None  # a full disk costs time, not the run
 
     def _encode(self, texts: list[str]) -> Vectors:
         """Run the model over texts of one length at a time."""

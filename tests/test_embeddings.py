@@ -1,4 +1,5 @@
 import os
+import sqlite3
 
 import diskcache
 import numpy as np
@@ -41,6 +42,19 @@ def test_an_embedding_does_not_depend_on_the_company():
     together = TextEncoder(Letters(), "m", "", None).encode(TEXTS)
     assert together.dtype == np.float32
     assert (together == np.stack(alone)).all()
+
+
+@pytest.mark.parametrize("way", ["get", "set"])
+def test_a_cache_that_fails_while_in_use_costs_no_run(cache, monkeypatch, way):
+    def full(*arguments, **options):
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(cache, way, full)
+    model = Letters()
+    encoder = TextEncoder(model, "m", "", cache)
+    assert (encoder.encode(TEXTS) == TextEncoder(Letters(), "m", "", None).encode(TEXTS)).all()
+    assert sorted(model.asked) == sorted(TEXTS)
+    encoder.encode(TEXTS)  # and again without it
 
 
 def test_each_text_is_embedded_once_and_kept(cache):
