@@ -1,9 +1,9 @@
 """Read a sentence back into claims: who did what, which way, how often, when.
 
-A lexicon of verbs and directions for each kind of field, matched from the most specific to the least; what
-is matched is taken out, so that "swings forward and back" is not also read as a move forward. A time or a
-count belongs to every claim since the one before it. Sentences of other writers are read by the same lexicon;
-what it does not know is not a claim.
+A lexicon of verbs and directions for each kind of field, matched from the most specific to the least; what is
+matched is taken out, so that "swings forward and back" is not also read as a move forward. A time belongs to
+every claim since the one before it, a count to every claim of its clause. Sentences of other writers are read
+by the same lexicon; what it does not know is not a claim.
 """
 
 from __future__ import annotations
@@ -104,6 +104,7 @@ _NUMBERS: Final = (
 )  # fmt: skip
 _WORDS: Final = {word: i for i, word in enumerate(_NUMBERS)}
 _COUNT: Final = re.compile(r"\b(once|twice|(\w+) times)\b")
+_LINK: Final = re.compile(r"\b(?:then|meanwhile|finally|before|after|afterwards|while)\b")
 _TIME: Final = re.compile(
     r"from (?P<a>\d+(?:\.\d+)?) to (?P<b>\d+(?:\.\d+)?) s\b|(?:at about|at|around) (?P<m>\d+(?:\.\d+)?) s\b"
     r"|(?P<all>throughout)|(?P<early>at the start|early on|at the beginning)"
@@ -167,13 +168,15 @@ def _relations(field: str, text: str) -> list[_Found]:
 def _timed(found: list[_Found], text: str, duration_s: float) -> list[Event]:
     """Give each claim the first time, and the count, that follow it before the next clause."""
     times = [(m.start(), _span(m, duration_s)) for m in _TIME.finditer(text)]
+    links = [m.start() for m in _LINK.finditer(text)]
     counts = [(m.start(), _count(m)) for m in _COUNT.finditer(text)]
     claims = []
     for item in found:
         place, (start, end) = next(
             ((at, span) for at, span in times if at > item.at), (len(text), (0.0, duration_s))
         )
-        count = next((n for at, n in counts if item.at < at < place), item.event.count)
+        clause_end = min([place, *(at for at in links if at > item.at)])
+        count = next((n for at, n in counts if item.at < at < clause_end), item.event.count)
         claims.append(replace(item.event, start_s=start, end_s=end, count=count))
     return claims
 

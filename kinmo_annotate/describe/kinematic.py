@@ -74,7 +74,10 @@ class _Writer:
         for i, clause in enumerate(clauses):
             link = self._link(clauses[i - 1], clause, last=i == len(clauses) - 1 > 1) if i else ""
             body, spoken = write(clause, spoken)
-            text += link + body + self._when(clause)
+            # a time is told once for all the clauses in a row that share it
+            after = clauses[i + 1] if i + 1 < len(clauses) else None
+            shared = after is not None and self._part(clause) == self._part(after) != ""
+            text += link + body + ("" if shared else self._when(clause))
         return text[0].upper() + text[1:] + "."
 
     def _subject(self) -> str:
@@ -86,7 +89,8 @@ class _Writer:
 
     def _link(self, before: Clause, after: Clause, *, last: bool) -> str:
         shared = min(before.end_s, after.end_s) - after.start_s
-        if shared > 0.4 * (after.end_s - after.start_s):
+        early = after.start_s < (before.start_s + before.end_s) / 2
+        if early and shared > 0.4 * (after.end_s - after.start_s):
             return " and meanwhile "
         if last:
             return ", and finally "
@@ -97,21 +101,31 @@ class _Writer:
         """Choose a phrasing; the shortest where words are scarce."""
         return min(phrasings, key=len) if self.terse else self.choose.choice(phrasings)
 
-    def _when(self, clause: Clause) -> str:
+    def _part(self, clause: Clause) -> str:
+        """Name the part of the motion that a clause is about; nothing where seconds tell it better."""
         start, end = clause.start_s, clause.end_s
         if end - start >= 0.75 * self.duration:
-            return " throughout"
-        long = end - start > max(1.5, 0.35 * self.duration)
-        if self.numeric or long:
-            if self.terse and not long:
-                return f" at {(start + end) / 2:.1f} s"
-            if end - start < 0.7:
-                return f" at about {(start + end) / 2:.1f} s"
-            return f" from {start:.1f} to {end:.1f} s"
+            return "throughout"
+        if self.numeric or end - start > self._long:
+            return ""
         middle = (start + end) / 2 / self.duration
-        if middle < 0.33:
-            return self._pick((" at the start", " early on"))
-        return self._pick((" halfway through", " midway")) if middle < 0.67 else " near the end"
+        return "early" if middle < 0.33 else "middle" if middle < 0.67 else "late"
+
+    @property
+    def _long(self) -> float:
+        """Longer than this, in seconds, one moment cannot stand for the whole of it."""
+        return max(1.5, 0.35 * self.duration)
+
+    def _when(self, clause: Clause) -> str:
+        part = self._part(clause)
+        if part:
+            return " " + self._pick(phrases.PARTS[part])
+        start, end = clause.start_s, clause.end_s
+        if self.terse and end - start <= self._long:
+            return f" at {(start + end) / 2:.1f} s"
+        if end - start < 0.7:
+            return f" at about {(start + end) / 2:.1f} s"
+        return f" from {start:.1f} to {end:.1f} s"
 
     def _group_clause(self, clause: Clause, spoken: str) -> tuple[str, str]:
         parts = self._limb_parts(clause) if self.kind in ("arm", "leg") else self._body_parts(clause)

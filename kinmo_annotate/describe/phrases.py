@@ -126,6 +126,14 @@ GROUP_WORDS: Final = {
     "right_leg": "right leg",
 }
 
+# The parts of a motion.
+PARTS: Final[dict[str, tuple[str, ...]]] = {
+    "throughout": ("throughout",),
+    "early": ("at the start", "early on"),
+    "middle": ("halfway through", "midway"),
+    "late": ("near the end",),
+}
+
 _NUMBERS: Final = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 

@@ -50,6 +50,8 @@ _SLOWEST_M_S: Final = 0.1
 _SLOWEST_DEG_S: Final = 14.0
 _CIRCLE_RADIUS_M: Final = 0.18
 _FULL_CIRCLE_DEG: Final = 310.0
+# A movement that leads into to and fro, or out of it, comes this near its beginning or end.
+_EDGE_FRAMES: Final = 6
 _SLOWEST_CIRCLE_S: Final = 3.0
 
 
@@ -188,7 +190,8 @@ def _is_new(x: Array, swing: Swing, told: list[_Told], channel: str) -> bool:
 
 def _leads_in(x: Array, swing: Swing, span: _Told, channel: str) -> bool:
     """Tell whether a swing is far larger than the to and fro it overlaps: the raise before a wave."""
-    if span.channel in ("", channel):
+    inside = swing.start > span.start + _EDGE_FRAMES and swing.end < span.end - _EDGE_FRAMES
+    if span.channel in ("", channel) or inside:
         return False
     low, high = np.percentile(x[span.start : span.end + 1], (25, 75))
     return abs(swing.delta) > 1.7 * (high - low)

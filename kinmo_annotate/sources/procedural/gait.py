@@ -205,7 +205,7 @@ def _arm_swing(
 
 
 def _comes_forward(gait: Gait, index: int, side: str) -> bool:
-    """Tell whether an arm comes forward with a step: with the other foot's, or going backward with its own."""
+    """Tell whether an arm comes forward with a step: with the other foot's, or in retreat with its own."""
     return (_stepper(gait, index) != side) == (gait.forward >= 0)
 
 
