@@ -48,6 +48,8 @@ def turning_points(x: Array, notable: float) -> list[int]:
     Returns:
         Frames of alternating lows and highs; empty if nothing changes enough.
     """
+    if np.ptp(x) < notable:
+        return []
     candidates = _local_extremes(x)
     points = [candidates[0]]
     best, direction = candidates[0], 0.0
