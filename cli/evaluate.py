@@ -94,8 +94,8 @@ def _show(report: Report, mistakes: int) -> None:
     from rich.table import Table
 
     table = Table(title=f"Descriptions against the truth of {report.motions} motions")
-    table.add_column("field")
-    for name in ("claims", "precision", "truths", "recall", "left/right errors", "order errors"):
+    table.add_column("field", no_wrap=True)
+    for name in ("claims", "precision", "truths", "recall", "swapped", "order"):
         table.add_column(name, justify="right")
     for name, score in report.scores.items():
         _add(table, name, score)

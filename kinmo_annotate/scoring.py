@@ -197,7 +197,9 @@ def _is_told(event: Event, claims: Sequence[Event], truth: Sequence[Event]) -> b
 
 
 def _is_swapped(claim: Event, known: Known, claims: dict[str, list[Event]]) -> bool:
-    """Tell whether left was said for right: the mirror image of a wrong claim is true, and was not said."""
+    """Tell whether left was said for right: not done here, done in the mirror image, and not said of it."""
+    if _same(claim, known.of(claim.field)):
+        return False  # done on this side, only miscounted
     mirrored = Event(
         mirror_field(claim.field), mirror_action(claim.action), claim.start_s, claim.end_s, claim.count
     )

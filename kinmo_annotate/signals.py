@@ -32,7 +32,7 @@ class Signals:
         fps: frames per second.
         values: (field, channel) -> (T,). Metres, or degrees for angles. Channels by kind of field:
             torso: pitch, roll, twist, heading, forward, left, height;
-            neck: pitch, roll (relative to the trunk);
+            neck: pitch, roll (relative to the trunk), upright_pitch, upright_roll (against the vertical);
             arm: up, forward, out (wrist relative to shoulder), flexion (elbow), over_elbow (wrist above
             elbow), trunk_up, trunk_forward, trunk_out (the first three, along the trunk's own axes);
             leg: up, forward, out (ankle relative to hip), flexion (knee), height (ankle above the floor);
@@ -132,7 +132,12 @@ def _torso(joints: Array, body: Array, yaw: Array, fps: float) -> dict[str, Arra
 def _neck(body: Array) -> dict[str, Array]:
     pitch, roll = _pitch_roll(body[:, JOINT["head"]] - body[:, JOINT["neck"]])
     trunk_pitch, trunk_roll = _pitch_roll(_trunk(body))
-    return {"pitch": pitch - trunk_pitch, "roll": roll - trunk_roll}
+    return {
+        "pitch": pitch - trunk_pitch,
+        "roll": roll - trunk_roll,
+        "upright_pitch": pitch,
+        "upright_roll": roll,
+    }
 
 
 def _limb(body: Array, root: str, middle: str, end: str, sign: float) -> dict[str, Array]:

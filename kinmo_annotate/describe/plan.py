@@ -12,6 +12,9 @@ from kinmo_annotate.schema.vocabulary import action_of
 _SAME_TIME: Final = 0.5
 # What a limb does again and again, or in one leap, is what a person would mention first.
 _CYCLIC_WEIGHT: Final = 4.0
+# A change of place is small where it is found, at the moment of passing, and tells less than a way gone.
+_PLACES: Final = ("above", "below", "in_front", "behind", "cross")
+_PLACE_WEIGHT: Final = 0.5
 _ALWAYS_SUMMED: Final = ("step", "jump", "hop")
 _OPPOSITES: Final = (
     {"raise", "lower"}, {"reach_forward", "pull_back"}, {"move_out", "move_in"}, {"bend", "straighten"},
@@ -49,7 +52,8 @@ def weight(event: Event) -> float:
     """How much an event exceeds what is notable; each repetition adds to it."""
     action = action_of(event.field, event.action)
     often = 1 + 0.5 * (event.count - 1)
-    return often * (_CYCLIC_WEIGHT if action.unit == "cycles" else event.amount / action.notable)
+    size = event.amount / action.notable * (_PLACE_WEIGHT if event.action in _PLACES else 1.0)
+    return often * (_CYCLIC_WEIGHT if action.unit == "cycles" else size)
 
 
 def plan(events: list[Event], most: int) -> list[Clause]:

@@ -172,11 +172,14 @@ def _bouts(steps: list[tuple[int, int, str]], gap: int) -> list[list[tuple[int, 
 
 
 def _is_gait(signals: Signals, event: Event, limb: str, feet: Footwork) -> bool:
-    """Tell whether a hip opens and closes only because its leg steps."""
-    if not limb.endswith("leg") or event.amount >= _GAIT_DEG:
+    """Tell whether a hip opens and closes only because its leg steps or jumps."""
+    if not limb.endswith("leg"):
         return False
-    walking = feet.bouts(signals.num_frames, int(1.2 * signals.fps), (limb.split("_")[0],))
-    return walking[round(event.start_s * signals.fps) : round(event.end_s * signals.fps) + 1].mean() > 0.5
+    side = limb.split("_")[0]
+    busy = feet.bouts(signals.num_frames, int(1.2 * signals.fps), (side,)) & (event.amount < _GAIT_DEG)
+    for flight in feet.jumps + feet.hops[side]:
+        busy[max(0, flight.start - int(0.5 * signals.fps)) : flight.end + int(0.5 * signals.fps)] = True
+    return busy[round(event.start_s * signals.fps) : round(event.end_s * signals.fps) + 1].mean() > 0.5
 
 
 def _joined(events: list[Event]) -> list[Event]:

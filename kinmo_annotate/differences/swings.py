@@ -112,16 +112,22 @@ def cycles(x: Array, amplitude: float, longest_half: float, least: int = 2) -> l
         least: smallest number of full cycles.
     """
     points = turning_points(x, amplitude)
-    halves = [Swing(a, b, float(x[b] - x[a])) for a, b in pairwise(points)]
     found: list[Cycle] = []
     run: list[Swing] = []
-    for half in [*halves, None]:
-        if half is not None and half.frames <= longest_half and (not run or _alike(run[-1], half)):
+    for a, b in pairwise(points):
+        moving = _trimmed(x, a, b)
+        # what stands still before the first half and after the last is not part of the cycles
+        half = Swing(a if run else moving.start, b, moving.delta)
+        fits = half.frames <= longest_half and (not run or _alike(run[-1], half))
+        if run and not fits and moving.end - a <= longest_half and _alike(run[-1], half):
+            run.append(Swing(a, moving.end, moving.delta))
+        if fits:
             run.append(half)
             continue
         found.extend(_as_cycle(run, least))
-        run = [half] if half is not None and half.frames <= longest_half else []
-    return found
+        first = Swing(moving.start, b, moving.delta)
+        run = [first] if first.frames <= longest_half else []
+    return found + _as_cycle(run, least)
 
 
 def _alike(a: Swing, b: Swing) -> bool:
@@ -138,7 +144,8 @@ def _as_cycle(run: list[Swing], least: int) -> list[Cycle]:
     halves = len(run) - 2 + min(1.0, sizes[0] / sizes[1]) + min(1.0, sizes[-1] / sizes[-2])
     if halves < 2 * least - 1.5:
         return []
-    return [Cycle(run[0].start, run[-1].end, max(least, round(halves / 2 + 0.01)), float(np.mean(sizes)))]
+    whole = sizes[1:-1] if len(sizes) > 3 else sizes
+    return [Cycle(run[0].start, run[-1].end, max(least, round(halves / 2 + 0.01)), float(np.mean(whole)))]
 
 
 def _without_approach(run: list[Swing]) -> list[Swing]:

@@ -49,11 +49,25 @@ def neck_events(signals: Signals) -> list[Event]:
     pitch = signals.values["neck", "pitch"]
     nods = cycles(pitch, _NOD_DEG, _LONGEST_NOD_S * signals.fps)
     moves = [
-        *_signed(signals, "neck", "pitch", ("lower", "raise"), nods),
-        *_tilts(signals, "neck", "roll", ("tilt_left", "tilt_right"), []),
+        *_own(signals, "pitch", _signed(signals, "neck", "pitch", ("lower", "raise"), nods)),
+        *_own(signals, "roll", _tilts(signals, "neck", "roll", ("tilt_left", "tilt_right"), [])),
     ]
     quick = [e for e in moves if e.amount >= _SLOWEST_HEAD_DEG_S * (e.end_s - e.start_s)]
     return [*(_cyclic(signals, "neck", "nod", c) for c in nods), *quick]
+
+
+def _own(signals: Signals, channel: str, events: list[Event]) -> list[Event]:
+    """Leave out what only the trunk does: a head that stays upright over a swaying trunk does not tilt."""
+    kept = []
+    for e in events:
+        a, b = round(e.start_s * signals.fps), round(e.end_s * signals.fps)
+        against_trunk, upright = (
+            signals.values["neck", name][b] - signals.values["neck", name][a]
+            for name in (channel, f"upright_{channel}")
+        )
+        if against_trunk * upright > 0 and abs(upright) >= 0.5 * e.amount:
+            kept.append(e)
+    return kept
 
 
 def _event(signals: Signals, field: str, action: str, swing: Swing) -> Event:

@@ -321,7 +321,9 @@ def jumping_jacks(stage: Stage) -> Phrases:
         Word("left_leg__right_leg", "together", 2 * count),
         Word("left_arm__right_arm", "together", count),
     )
-    stage.play(2 * half * count, joined, cyclic=True, quiet=frozenset({"torso"}), words=words)
+    # an arm that goes up past the side goes out and in on its way
+    quiet = frozenset({"torso", "left_arm", "right_arm"})
+    stage.play(2 * half * count, joined, cyclic=True, quiet=quiet, words=words)
     return (
         f"does {COUNTS[count]} jumping jacks",
         "does jumping jacks",
