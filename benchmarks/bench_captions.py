@@ -1,6 +1,7 @@
 """Frames captioned and keyframed a second on one core, against captioning and encoding every frame by itself.
 
-Run: python benchmarks/bench_captions.py ../shared/data/mocap [--frames 5000]
+Run: python benchmarks/bench_captions.py [FOLDER] [--frames 5000]
+Without FOLDER: the real motions of ../shared/data/mocap where they are, else demo motions made on the spot.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy: one core for ever
 
 import numpy as np
 from baseline import annotate_keyframes_baseline, caption_every_frame, open_model
+from motions import source_or
 from numpy.typing import NDArray
 
 from kinmo_annotate.keyframes import frame_embeddings, open_encoder, select_keyframes, texts_to_embed
@@ -104,10 +106,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("folder", type=Path, nargs="?")
     parser.add_argument("--frames", type=int, default=5000, help="frames for what is slow (default 5000)")
     options = parser.parse_args()
-    motions = load(options.folder)
+    with tempfile.TemporaryDirectory() as made:
+        motions = load(options.folder or source_or(Path(made) / "demo"))
     sample = some(motions, options.frames)
     bench_captions(motions, sample)
     bench_keyframes(sample)

@@ -26,22 +26,15 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # for the baseline what Kin
 
 import psutil
 from baseline import annotate_keyframes_baseline, open_model
+from motions import source_or
 
 from kinmo_annotate.describe.kinematic import describe_motion
 from kinmo_annotate.schema.records import Row
 from kinmo_annotate.schema.shards import read_rows
 from kinmo_annotate.settings import available_cores
 
-REAL = Path(__file__).resolve().parents[1] / "../shared/data/mocap"
 TARGETS = {"caption": 4.5, "sentence": 30.0}
 PROGRAM = "from kinmo_cli.main import run; run()"
-
-
-def demo_motions(folder: Path) -> Path:
-    from kinmo_annotate.sources.procedural import write_demo
-
-    write_demo(folder, motions=200, seed=0)
-    return folder
 
 
 def timed_run(source: Path, out: Path, encoder: str, limit: int | None) -> dict[str, Any]:
@@ -114,7 +107,7 @@ def main() -> int:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        source = options.source or (REAL if REAL.exists() else demo_motions(folder / "demo"))
+        source = options.source or source_or(folder / "demo")
         runs = {}
         for encoder in options.encoder or TARGETS:
             runs[encoder] = timed_run(source, folder / encoder, encoder, options.limit)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter1d
 
+from kinmo_annotate.differences.swings import spans
 from kinmo_annotate.schema.skeleton import GROUND, UP
 from kinmo_annotate.signals import Signals
 
@@ -110,8 +111,7 @@ def _above_ground(foot: Array) -> Array:
 
 def _runs(mask: Mask) -> list[tuple[int, int]]:
     """Frames (first, last) of each run of True."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8)))
-    return [(int(a), int(b) - 1) for a, b in edges.reshape(-1, 2)]
+    return [(a, b - 1) for a, b in spans(mask)]
 
 
 def _excursions(signals: Signals, side: str, up: Array, flights: list[Flight]) -> list[Excursion]:

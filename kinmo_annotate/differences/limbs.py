@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_closing
 
 from kinmo_annotate.differences.feet import Footwork
-from kinmo_annotate.differences.swings import Cycle, Swing, cycles, overlap, swings
+from kinmo_annotate.differences.swings import Cycle, Swing, cycles, overlap, spans, swings
 from kinmo_annotate.schema.records import Event
 from kinmo_annotate.schema.vocabulary import action_of, field_kind
 from kinmo_annotate.signals import Signals
@@ -96,7 +96,7 @@ def leg_events(signals: Signals, field: str, feet: Footwork) -> list[Event]:
     side = field.split("_")[0]
     fps = signals.fps
     own = feet.bouts(signals.num_frames, int(1.2 * fps), (side,))
-    busy = [(max(0, a - int(0.4 * fps)), b + int(0.4 * fps)) for a, b in _spans(own)]
+    busy = [(max(0, a - int(0.4 * fps)), b + int(0.4 * fps)) for a, b in spans(own)]
     flights = feet.jumps + feet.hops["left"] + feet.hops["right"]
     told = [_Told(a, b) for a, b in busy]
     told += [_Told(max(0, f.start - int(0.5 * fps)), f.end + int(0.5 * fps)) for f in flights]
@@ -106,11 +106,6 @@ def leg_events(signals: Signals, field: str, feet: Footwork) -> list[Event]:
         *_counted(field, "hop", [(f.start, f.end) for f in feet.hops[side]], fps),
     ]
     return counted + [e for e in _phases(signals, field, told) if _own_movement(signals, side, e)]
-
-
-def _spans(mask: Mask) -> list[tuple[int, int]]:
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8)))
-    return [(int(a), int(b)) for a, b in edges.reshape(-1, 2)]
 
 
 def _counted(field: str, action: str, spans: list[tuple[int, int]], fps: float) -> list[Event]:
@@ -138,8 +133,8 @@ def _notable(field: str, channel: str) -> float:
     return action_of(field, _CHANNELS[field_kind(field)][channel][0]).notable
 
 
-def _outside(part: Swing | Cycle, spans: list[tuple[int, int]], share: float = 0.5) -> bool:
-    return all(overlap((part.start, part.end), span) <= share * (part.end - part.start) for span in spans)
+def _outside(part: Swing | Cycle, told: list[tuple[int, int]], share: float = 0.5) -> bool:
+    return all(overlap((part.start, part.end), span) <= share * (part.end - part.start) for span in told)
 
 
 def _phases(signals: Signals, field: str, told: list[_Told]) -> list[Event]:
@@ -243,7 +238,7 @@ def _repeats(signals: Signals, field: str, walking: Mask) -> list[_Repeat]:
     everything = [(0, signals.num_frames)]
     found = []
     for channel in _CHANNELS["arm"]:
-        stretches = everything if channel == "forward" else [*_spans(raised), *_spans(~raised)]
+        stretches = everything if channel == "forward" else [*spans(raised), *spans(~raised)]
         least = _CYCLE_M.get(channel, _CYCLE_DEG)
         for a, b in stretches:
             for c in cycles(values[field, channel][a:b], least, _LONGEST_HALF_S * signals.fps):

@@ -158,6 +158,12 @@ def _without_approach(run: list[Swing]) -> list[Swing]:
     return run[first:last]
 
 
+def spans(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Runs of True in a mask (T,): first frame, and the frame after the last."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8)))
+    return [(int(a), int(b)) for a, b in edges.reshape(-1, 2)]
+
+
 def overlap(a: tuple[int, int], b: tuple[int, int]) -> int:
     """Frames that two spans share."""
     return max(0, min(a[1], b[1]) - max(a[0], b[0]))

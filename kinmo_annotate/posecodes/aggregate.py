@@ -9,6 +9,7 @@ is on.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Final, NamedTuple
 
@@ -96,20 +97,22 @@ def _skipped(seed: int, number: int, context: list[str]) -> bool:
 def statements(seed: int, numbers: tuple[int, ...]) -> list[Statement]:
     """Merge and group the facts of one region."""
     claims = [Claim(FACTS[n].subject, FACTS[n].relation, FACTS[n].object) for n in numbers]
-    claims = _merge_segments(seed, claims)
-    claims = _merge_sides(seed, claims)
+    claims = _merged(seed, "whole", _whole_of, claims)
+    claims = _merged(seed, "both", _both_of, claims)
     claims = [_flip(seed, claim) for claim in claims]
     return _group(seed, claims)
 
 
-def _merge_segments(seed: int, claims: list[Claim]) -> list[Claim]:
-    """Say of a whole limb what is said of both of its segments, as a subject and as an object."""
+def _merged(
+    seed: int, what: str, merge: Callable[[Claim, Claim], Claim | None], claims: list[Claim]
+) -> list[Claim]:
+    """Join each claim with the first earlier one that it can be merged with, if the seed agrees."""
     merged: list[Claim] = []
     for claim in claims:
         for place, other in enumerate(merged):
-            whole = _whole_of(other, claim)
-            if whole and happens(MERGE, seed, "whole", other.key, claim.key):
-                merged[place] = whole
+            one = merge(other, claim)
+            if one and happens(MERGE, seed, what, other.key, claim.key):
+                merged[place] = one
                 break
         else:
             merged.append(claim)
@@ -117,6 +120,7 @@ def _merge_segments(seed: int, claims: list[Claim]) -> list[Claim]:
 
 
 def _whole_of(a: Claim, b: Claim) -> Claim | None:
+    """Merge what is said of both segments of a limb, as a subject or as an object, into one of the limb."""
     if a.relation != b.relation:
         return None
     if a.object == b.object and a.subject.side == b.subject.side:
@@ -126,20 +130,6 @@ def _whole_of(a: Claim, b: Claim) -> Claim | None:
         name = _WHOLE.get(frozenset((a.object.name, b.object.name)))
         return Claim(a.subject, a.relation, Part(a.object.side, name)) if name else None
     return None
-
-
-def _merge_sides(seed: int, claims: list[Claim]) -> list[Claim]:
-    """Say of both sides what is said of the left and of the right."""
-    merged: list[Claim] = []
-    for claim in claims:
-        for place, other in enumerate(merged):
-            both = _both_of(other, claim)
-            if both and happens(MERGE, seed, "both", other.key, claim.key):
-                merged[place] = both
-                break
-        else:
-            merged.append(claim)
-    return merged
 
 
 def _both_of(a: Claim, b: Claim) -> Claim | None:

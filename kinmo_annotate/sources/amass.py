@@ -7,7 +7,7 @@ tissue) is not used, so positions differ from the model's by the difference in p
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -15,13 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinmo_annotate.joint_rotations import forward_kinematics, global_rotations
-from kinmo_annotate.schema.records import Failure, Motion, MotionError, Source, check_joints
+from kinmo_annotate.schema.records import Motion, MotionError, Source, check_joints
 from kinmo_annotate.schema.rotations import axis_angle_to_quat, normalise, quat_to_matrix
 from kinmo_annotate.schema.skeleton import FPS, NUM_JOINTS, TARGET_LENGTHS
 from kinmo_annotate.sources.base import Entry
 from kinmo_annotate.sources.bvh_read import resample
 from kinmo_annotate.sources.files import (
     EXPORT_AGAIN,
+    FileSource,
     as_float,
     entries_of_files,
     list_files,
@@ -58,7 +59,7 @@ def rest_offsets() -> Array:
 
 
 @dataclass
-class AmassSource:
+class AmassSource(FileSource):
     """An AMASS .npz, or all those below a folder; files that hold only a body's shape are passed over.
 
     Attributes:
@@ -68,20 +69,10 @@ class AmassSource:
 
     root: Path
     name: str = "amass"
-    _entries: list[Entry] = field(init=False, repr=False, default_factory=list)
-    _failures: list[Failure] = field(init=False, repr=False, default_factory=list)
 
     def __post_init__(self) -> None:
         paths = [path for path in list_files(self.root, (".npz",)) if not _is_shape(path)]
         self._entries, self._failures = entries_of_files(self.root, paths)
-
-    def entries(self) -> list[Entry]:
-        """List the files; all are train."""
-        return list(self._entries)
-
-    def failures(self) -> list[Failure]:
-        """List files that share an id with another."""
-        return list(self._failures)
 
     def notes(self) -> list[str]:
         """Say whose skeleton the motions get."""

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kinmo_annotate.schema.records import Failure, Motion, MotionError, Source, check_joints
+from kinmo_annotate.schema.records import Motion, MotionError, Source, check_joints
 from kinmo_annotate.schema.skeleton import FPS
 from kinmo_annotate.sources.base import Entry
 from kinmo_annotate.sources.files import (
+    FileSource,
     as_float,
     entries_of_files,
     list_files,
@@ -25,7 +26,7 @@ _KEY = "joints"
 
 
 @dataclass
-class ArraySource:
+class ArraySource(FileSource):
     """A .npy or .npz file of joints, or all those below a folder.
 
     A .npz gives its array `joints`, or its only array. Arrays are taken to be y up, in metres, at 20 fps,
@@ -39,20 +40,10 @@ class ArraySource:
 
     root: Path
     name: str = "arrays"
-    _entries: list[Entry] = field(init=False, repr=False, default_factory=list)
-    _failures: list[Failure] = field(init=False, repr=False, default_factory=list)
 
     def __post_init__(self) -> None:
         paths = list_files(self.root, (".npy", ".npz"))
         self._entries, self._failures = entries_of_files(self.root, paths)
-
-    def entries(self) -> list[Entry]:
-        """List the files; all are train."""
-        return list(self._entries)
-
-    def failures(self) -> list[Failure]:
-        """List files that share an id with another."""
-        return list(self._failures)
 
     def notes(self) -> list[str]:
         """Say what is assumed."""

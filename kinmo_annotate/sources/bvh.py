@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from kinmo_annotate.schema.records import Failure, Motion, MotionError, Source, check_joints
+from kinmo_annotate.schema.records import Motion, MotionError, Source, check_joints
 from kinmo_annotate.schema.rotations import normalise
 from kinmo_annotate.schema.skeleton import FORWARD, FPS, JOINT, LATERAL
 from kinmo_annotate.sources.base import Entry, counted
@@ -22,7 +22,7 @@ from kinmo_annotate.sources.bvh_read import (
     resample,
     world_positions,
 )
-from kinmo_annotate.sources.files import entries_of_files, list_files, relative_path, to_float32
+from kinmo_annotate.sources.files import FileSource, entries_of_files, list_files, relative_path, to_float32
 from kinmo_annotate.sources.mapping import Table, choose, read_table
 from kinmo_annotate.sources.place import detect_up, facing, place
 
@@ -37,7 +37,7 @@ _TRUNK = tuple(JOINT[name] for name in ("pelvis", "spine1", "spine2", "spine3", 
 
 
 @dataclass
-class BvhSource:
+class BvhSource(FileSource):
     """A .bvh file, or all those below a folder.
 
     A motion begins with the first frame of its file, also where that is a rest pose as in CMU files: nothing
@@ -55,20 +55,10 @@ class BvhSource:
     skip_s: float = 0.0
     name: str = "bvh"
     _table: Table | None = field(init=False, repr=False, default=None)
-    _entries: list[Entry] = field(init=False, repr=False, default_factory=list)
-    _failures: list[Failure] = field(init=False, repr=False, default_factory=list)
 
     def __post_init__(self) -> None:
         self._table = read_table(self.mapping) if self.mapping else None
         self._entries, self._failures = entries_of_files(self.root, list_files(self.root, (".bvh",)))
-
-    def entries(self) -> list[Entry]:
-        """List the files; all are train."""
-        return list(self._entries)
-
-    def failures(self) -> list[Failure]:
-        """List files that share an id with another."""
-        return list(self._failures)
 
     def notes(self) -> list[str]:
         """Say which skeletons the files have, by table, from their headers alone."""

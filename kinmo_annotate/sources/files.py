@@ -145,3 +145,18 @@ def npz_names(path: Path) -> set[str]:
             return {name.removesuffix(".npy") for name in archive.namelist()}
     except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError):
         return set()
+
+
+class FileSource:
+    """What sources with one motion in each file share: the list that was made when the source was opened."""
+
+    _entries: list[Entry]
+    _failures: list[Failure]
+
+    def entries(self) -> list[Entry]:
+        """List the files; all are train."""
+        return list(self._entries)
+
+    def failures(self) -> list[Failure]:
+        """List files that share an id with another."""
+        return list(self._failures)
