@@ -167,11 +167,14 @@ def _enumerate(names: list[str]) -> str:
 def _connect(seed: int, clauses: list[Clause]) -> str:
     """Join clauses into sentences; after "with" the verb is left out, and an "and" keeps that."""
     parts: list[str] = []
-    length, verbless = 0, False
+    length, verbless, before = 0, False, ". "
     for _, subject, verb, predicate in clauses:
         opener = choose(phrases.OPENERS, seed, "opener", subject, predicate)
         if not parts or length == CLAUSES:
             opener = ". "
+        if opener == before != ". ":
+            opener = " and "  # nobody says "while ... while ..."
+        before = before if opener == " and " else opener
         new = opener == ". "
         length = 1 if new else length + 1
         verbless = "with" in opener or (verbless and "and" in opener)
