@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
-from kinmo_annotate.kinematics import heading
+from kinmo_annotate.kinematics import body_frame, heading
 from kinmo_annotate.schema.skeleton import FORWARD, GROUP_NAMES, GROUPS, JOINT, LATERAL, PAIRS, UP, pair_name
 
 Array = NDArray[np.float64]
@@ -62,7 +62,7 @@ def measure(joints: NDArray[np.floating], fps: float) -> Signals:
     """
     smooth = _smoothed(np.asarray(joints, dtype=np.float64), fps * _SMOOTH_S)
     yaw = heading(smooth)
-    body = _turn(smooth - smooth[:, :1], -yaw[:, None])
+    body = body_frame(smooth)
     values: dict[tuple[str, str], Array] = {}
     values.update({("torso", k): v for k, v in _torso(smooth, body, yaw, fps).items()})
     values.update({("neck", k): v for k, v in _neck(body).items()})

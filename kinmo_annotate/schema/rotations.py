@@ -97,14 +97,6 @@ def _half_turn(vectors: Array) -> Array:
     return np.concatenate([np.zeros((len(vectors), 1)), normalise(cross(helper, vectors))], axis=-1)
 
 
-def quat_continuous(quaternions: ArrayLike) -> Array:
-    """Choose the signs of quaternions (T, ..., 4) so that neighbours in time lie in one hemisphere."""
-    q = np.array(quaternions, dtype=np.float64)
-    flips = np.einsum("t...i,t...i->t...", q[1:], q[:-1]) < 0
-    q[1:] *= np.where(np.cumsum(flips, axis=0) % 2 == 1, -1.0, 1.0)[..., None]
-    return q
-
-
 def slerp(a: ArrayLike, b: ArrayLike, weight: ArrayLike) -> Array:
     """Spherical interpolation from a (weight 0) to b (weight 1) the short way round.
 

@@ -107,14 +107,6 @@ def test_resample_clamps_and_keeps_whole_frames(turns: Rotation) -> None:
     assert same_quats(rot.resample_quats(quats[:1], [0, 0.5]), quats[[0, 0]])
 
 
-def test_continuous_signs(turns: Rotation) -> None:
-    smooth = rot.axis_angle_to_quat(np.linspace(0, 9, 60)[:, None] * [[0, 1.0, 0]])
-    noisy = smooth * np.where(np.random.default_rng(1).random(60) < 0.5, -1, 1)[:, None]
-    mended = rot.quat_continuous(noisy)
-    assert (np.abs(np.diff(mended, axis=0)) < 0.2).all()
-    assert same_quats(mended, smooth)
-
-
 def test_unwrapped_euler_angles_do_not_jump_and_mean_the_same() -> None:
     t = np.linspace(0, 1, 200)
     angles = np.stack([9 * t, 2.5 * t, -7 * t], axis=-1)  # the middle angle leaves its +-90 degrees
