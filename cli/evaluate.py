@@ -24,7 +24,8 @@ def group() -> None:
 def descriptions(
     dataset: Annotated[Path, typer.Argument(help="A dataset made from demo motions.")],
     truth: Annotated[
-        Path | None, typer.Option(help="truth.jsonl; by default the one beside the motions.")
+        Path | None,
+        typer.Option(help="truth.jsonl of the motions; else the one in a folder beside the dataset."),
     ] = None,
     mistakes: Annotated[int, typer.Option(help="Show so many of the mistakes.", min=0)] = 0,
     least: Annotated[float, typer.Option(help="Exit with 1 if precision or recall is below.")] = 0.0,
@@ -38,11 +39,9 @@ def descriptions(
     from kinmo_annotate.schema.shards import read_rows
     from kinmo_annotate.scoring import Report, read_truth, score_motion
 
+    known = read_truth(truth or _find_truth(dataset))
     report = Report()
-    known = None
     for row in read_rows(dataset):
-        if known is None:
-            known = read_truth(truth or _truth_beside(row.motion.source.path))
         motion = row.motion
         if motion.motion_id in known:
             real = known[motion.motion_id]
@@ -59,12 +58,18 @@ def descriptions(
         raise typer.Exit(FAILED)
 
 
-def _truth_beside(path: str) -> Path:
-    """Look for truth.jsonl above a motion's own file."""
-    for folder in Path(path).parents:
-        if (folder / "truth.jsonl").is_file():
-            return folder / "truth.jsonl"
-    return Path(path).parent / "truth.jsonl"
+def _find_truth(dataset: Path) -> Path:
+    """Look for the one truth.jsonl in the dataset or in a folder beside it.
+
+    Raises:
+        typer.Exit: there is none, or more than one.
+    """
+    dataset = dataset.resolve()
+    found = sorted({*dataset.glob("truth.jsonl"), *dataset.parent.glob("*/truth.jsonl")})
+    if len(found) != 1:
+        what = "no truth.jsonl" if not found else f"{len(found)} files truth.jsonl"
+        fail(f"{dataset}: {what} in it or in a folder beside it.", "Name one: --truth MOTIONS/truth.jsonl.")
+    return found[0]
 
 
 def _as_json(report: Report) -> dict[str, object]:
