@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
-from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +16,6 @@ from kinmo_annotate.schema.vocabulary import action_of, mirror_action
 # Sentences tell time roughly: this far off is still right.
 _TIME_S: Final = 0.5
 _COUNT_SHARE: Final = 0.15
-_ORDER_S: Final = 0.4
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +40,6 @@ class Score:
         truths: events that had to be told.
         told: of those, how many were.
         swapped: claims that are right of the mirror image and wrong as they stand.
-        misordered: claims told before one that really came earlier.
     """
 
     claims: int = 0
@@ -50,7 +47,6 @@ class Score:
     truths: int = 0
     told: int = 0
     swapped: int = 0
-    misordered: int = 0
 
     @property
     def precision(self) -> float:
@@ -161,7 +157,6 @@ def score_motion(
                 truths=len(must),
                 told=len(must) - len(missed),
                 swapped=len(swapped),
-                misordered=_misordered(claims[name], truth),
             )
         )
         report.mistakes += [Mistake(motion_id, "claimed", c, sentences[name]) for c in wrong]
@@ -206,15 +201,3 @@ def _is_swapped(claim: Event, known: Known, claims: dict[str, list[Event]]) -> b
     if (mirrored.field, mirrored.action) == (claim.field, claim.action):
         return False
     return is_supported(mirrored, known.of(mirrored.field)) and not _same(mirrored, claims[mirrored.field])
-
-
-def _misordered(claims: Sequence[Event], truth: Sequence[Event]) -> int:
-    """Count the claims told after one that, in truth, began clearly later."""
-    starts = [min((e.start_s for e in _same(c, truth)), default=None) for c in claims]
-    real = [s for s in starts if s is not None]
-    return sum(b < a - _ORDER_S and _told_later(claims, i) for i, (a, b) in enumerate(pairwise(real)))
-
-
-def _told_later(claims: Sequence[Event], i: int) -> bool:
-    """Tell whether the sentence itself puts claim i + 1 after claim i, rather than beside it."""
-    return i + 1 < len(claims) and claims[i + 1].start_s > claims[i].end_s

@@ -56,7 +56,7 @@ def test_the_wrong_time_is_wrong() -> None:
     assert not is_supported(Event("left_arm", "raise", 2.5, 3.0), [LEFT_UP])
 
 
-def test_wrong_order_is_counted() -> None:
+def test_what_is_told_the_wrong_way_round_is_wrong() -> None:
     down = Event("left_arm", "lower", 2.0, 2.5, 1, 0.6)
     text = "The left arm rises at about 2.3 s, then lowers at about 0.8 s."
     report = report_of(Known((LEFT_UP, down), ()), left_arm=text)
