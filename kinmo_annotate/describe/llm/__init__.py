@@ -1,0 +1,1 @@
+"""The describer `openai`: a language model writes the sentences, through any OpenAI-compatible endpoint."""
