@@ -1,0 +1,142 @@
+"""The prompt: what a language model is told, read from a text file of four sections.
+
+The file's head, above the first `## ` heading, documents it and is not sent. The default is
+`prompts/describe.md`, installed as `kinmo_prompts`; users pass a changed copy.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from importlib.resources import files
+from pathlib import Path
+from typing import Final
+
+from kinmo_annotate.schema.records import MotionError
+
+DEFAULT: Final = "describe.md"
+MOST_BYTES: Final = 64 * 1024  # twenty times the default; a larger file is not a prompt
+
+# Section -> placeholders that it may have -> whether it must have them.
+_FIELDS: Final[dict[str, dict[str, bool]]] = {
+    "System": {},
+    "Motion": {"length": True, "differences": True, "fps": False, "captions": False, "keyframes": False},
+    "Retry": {"reason": True},
+    "Repair": {"contradictions": True},
+}
+_HEADING: Final = re.compile(r"^## +(.+?) *#* *$", re.MULTILINE)
+_PLACEHOLDER: Final = re.compile(r"\{\{([^{}\n]*)\}\}")
+COPY: Final = (
+    'python -c "import kinmo_prompts, shutil; '
+    f"shutil.copy(kinmo_prompts.__path__[0] + '/{DEFAULT}', 'my_prompt.md')\""
+)
+_REMEDY: Final = f"The default shows how it is done; get a copy with: {COPY}"
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """The texts of one prompt.
+
+    Attributes:
+        name: of its file, without the ending.
+        system: the static part, sent first.
+        motion: the part with one motion's placeholders.
+        retry: sent after an answer that could not be used.
+        repair: sent when sentences contradict the motion.
+        fingerprint: name and 12 hex digits of the SHA-256 of the four texts.
+    """
+
+    name: str
+    system: str
+    motion: str
+    retry: str
+    repair: str
+    fingerprint: str
+
+    def motion_message(self, fields: Mapping[str, str]) -> str:
+        """Fill in one motion, as `payload.motion_fields` gives it."""
+        return _fill(self.motion, fields)
+
+    def retry_message(self, reason: str) -> str:
+        """Say why the last answer could not be used; `reason` without a full stop."""
+        return _fill(self.retry, {"reason": reason})
+
+    def repair_message(self, contradictions: str) -> str:
+        """List the sentences that contradict the motion, one a line."""
+        return _fill(self.repair, {"contradictions": contradictions})
+
+
+def load_prompt(path: Path | None = None) -> Prompt:
+    """Read a prompt.
+
+    Args:
+        path: a changed copy of the default; None is the default itself.
+
+    Raises:
+        MotionError: the file cannot be read, is empty, too large or not UTF-8, lacks a section, or has
+            placeholders that are unknown or missing. The message names the file and how to get the default.
+    """
+    source = files("kinmo_prompts") / DEFAULT if path is None else path
+    where = str(source)
+    try:
+        with source.open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
+    except OSError as error:
+        raise MotionError(where, f"cannot be read: {error.strerror or error}", _REMEDY) from None
+    sections = _sections(where, _text(where, content))
+    for title, text in sections.items():
+        _check(where, title, text)
+    name = re.sub(r"[^A-Za-z0-9._-]+", "_", Path(where).stem)[:40]
+    digest = sha256("\0".join(sections.values()).encode()).hexdigest()[:12]
+    system, motion, retry, repair = sections.values()
+    return Prompt(name, system, motion, retry, repair, f"{name}-{digest}")
+
+
+def _text(where: str, content: bytes) -> str:
+    """Decode a file; a byte order mark and the kind of line ends make no difference."""
+    if len(content) > MOST_BYTES:
+        raise MotionError(where, f"is larger than {MOST_BYTES // 1024} KiB, which no prompt is", _REMEDY)
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise MotionError(where, f"is not UTF-8 text (byte {error.start})", _REMEDY) from None
+    if not text.strip():
+        raise MotionError(where, "is empty", _REMEDY)
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _sections(where: str, text: str) -> dict[str, str]:
+    """Cut a file into its sections, in the order in which they are sent."""
+    headings = list(_HEADING.finditer(text))
+    titles = [match[1] for match in headings]
+    unknown = [title for title in titles if title not in _FIELDS]
+    twice = sorted({title for title in titles if titles.count(title) > 1})
+    missing = [title for title in _FIELDS if title not in titles]
+    for wrong, what in ((unknown, "has unknown"), (twice, "repeats"), (missing, "lacks")):
+        if wrong:
+            names = ", ".join(f"`## {title}`" for title in wrong)
+            raise MotionError(where, f"{what} the section {names}", _REMEDY)
+    ends = [*(match.start() for match in headings[1:]), len(text)]
+    found = {m[1]: text[m.end() : end].strip() for m, end in zip(headings, ends, strict=True)}
+    return {title: found[title] for title in _FIELDS}
+
+
+def _check(where: str, title: str, text: str) -> None:
+    """Refuse an empty section, placeholders that it cannot have, and the lack of those that it must."""
+    allowed = _FIELDS[title]
+    if not text:
+        raise MotionError(where, f"section `## {title}` is empty", _REMEDY)
+    used = [name.strip() for name in _PLACEHOLDER.findall(text)]
+    unknown = [name for name in used if name not in allowed]
+    missing = [name for name, needed in allowed.items() if needed and name not in used]
+    for wrong, what in ((unknown, "cannot have"), (missing, "lacks")):
+        if wrong:
+            names = ", ".join("{{" + name[:40] + "}}" for name in dict.fromkeys(wrong))
+            raise MotionError(where, f"section `## {title}` {what} {names}", _REMEDY)
+
+
+def _fill(text: str, values: Mapping[str, str]) -> str:
+    """Put values in the places of their placeholders, in one pass: what a value holds stays as it is."""
+    return _PLACEHOLDER.sub(lambda match: values[match[1].strip()], text)
