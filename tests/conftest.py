@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -166,3 +170,33 @@ def quick_encoder(monkeypatch: pytest.MonkeyPatch) -> WordCounts:
     encoder = WordCounts()
     monkeypatch.setattr("kinmo_annotate.keyframes.open_encoder", lambda model, cache_dir=None: encoder)
     return encoder
+
+
+def _endpoint_module(name: str) -> ModuleType:
+    """Load tests/endpoint/NAME.py by its path: the tests are no packages."""
+    path = REPOSITORY / "tests/endpoint" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(f"kinmo_tests_endpoint_{name}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def endpoint() -> Iterator[Callable[..., Any]]:
+    """Start fault-injecting endpoints: `endpoint(latency_s=0.2, faults={"error_500": 0.1})`.
+
+    Gives `running.Endpoint`: url, stats(), records(), control(...), reset(), stop(). All end with the test.
+    """
+    running = _endpoint_module("running")
+    started = []
+
+    def start(log: Path | None = None, **options: Any) -> Any:
+        started.append(running.start(log, **options))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.stop()
