@@ -20,6 +20,7 @@ import diskcache
 import numpy as np
 from numpy.typing import NDArray
 
+from kinmo_annotate.caches import cache_folder, open_cache
 from kinmo_annotate.schema.records import MotionError
 
 Vectors = NDArray[np.float32]
@@ -35,16 +36,6 @@ class Model(Protocol):
     def encode(self, inputs: Any, /, **options: Any) -> Any:
         """Embed texts, one row each."""
         ...
-
-
-class _BytesOnly(diskcache.Disk):
-    """A cache file that holds plain bytes and never unpickles, whoever wrote it."""
-
-    def fetch(self, mode: int, filename: str | None, value: Any, read: bool) -> Any:
-        """Read a value; anything but plain bytes counts as absent."""
-        if mode != diskcache.core.MODE_RAW or not isinstance(value, bytes):
-            return None
-        return bytes(value)
 
 
 class TextEncoder:
@@ -144,7 +135,8 @@ def open_encoder(model: str | None = None, cache_dir: Path | None = None) -> Tex
     # wherever other processes use the cores too, as the pipeline's workers do.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     name, source = (DEFAULT_NAME, _bundled()) if model is None else (model, model)
-    cache = _open_cache(cache_dir or _user_cache())
+    folder = cache_dir or cache_folder(None, "embeddings")
+    cache = open_cache(folder, "embeddings", _CACHE_BYTES)
     return TextEncoder(_load(name, source), name, _fingerprint(Path(source)), cache)
 
 
@@ -178,24 +170,6 @@ def _load(name: str, source: str) -> Model:
         ) from None
     opened: Model = model
     return opened
-
-
-def _user_cache() -> Path:
-    root = os.environ.get("XDG_CACHE_HOME")
-    return (Path(root) if root else Path.home() / ".cache") / "kinmo" / "embeddings"
-
-
-def _open_cache(folder: Path) -> diskcache.Cache:
-    try:
-        return diskcache.Cache(
-            str(folder), disk=_BytesOnly, size_limit=_CACHE_BYTES, disk_min_file_size=1 << 20
-        )
-    except Exception as error:  # sqlite3 and the file system raise their own kinds
-        raise MotionError(
-            str(folder),
-            f"the cache of embeddings cannot be opened: {error}",
-            "Give a folder that you may write to with --cache-dir, or delete this one if it is damaged.",
-        ) from None
 
 
 def _fingerprint(folder: Path) -> str:

@@ -1,0 +1,196 @@
+"""One request through the `openai` client, and what its outcome means.
+
+The client's own retries are off: how often and when to ask again is decided in one place (`ask`). The key
+comes from the environment alone, and is taken out of everything that an endpoint sends before anyone else
+sees it, because some echo it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Final
+
+from kinmo_annotate.schema.records import MotionError
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI
+
+KEY_VARIABLE: Final = "OPENAI_API_KEY"
+_NO_KEY: Final = "none"  # local servers want none, and the client insists on one
+_SCRUBBED: Final = "[key]"
+
+_OUT_OF_MONEY: Final = ("insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "access_terminated")
+_MOTION_ONLY: Final = (
+    "context_length_exceeded",
+    "exceed_context_size_error",
+    "string_above_max_length",
+    "content_filter",
+    "content_policy_violation",
+    "invalid_prompt",
+)
+_FOR_ALL: Final = {
+    401: "Check the key in OPENAI_API_KEY.",
+    402: "Check the account's balance and billing.",
+    403: "Check what the key in OPENAI_API_KEY may do, and the account's region.",
+    404: "Check --model and --base-url; `curl BASE_URL/models` lists what is there.",
+}
+
+
+class Outcome(Enum):
+    """What became of a request."""
+
+    ANSWERED = "answered"
+    RATE_LIMITED = "rate limited"
+    BROKEN = "broken"  # try again: the endpoint's fault, or the network's
+    UNFIT = "unfit for this motion"  # no use in trying again
+    STOP = "stop"  # no request will be answered
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came back.
+
+    Attributes:
+        outcome: what it means.
+        body: the response as JSON, where it was answered.
+        reason: what went wrong, else empty.
+        remedy: what the user can do, where every request would end like this.
+        headers: of the response, names in lower case.
+        overrun: the endpoint seems to have too much to do.
+        status: of HTTP; 0 where there was none.
+        parameter: the value of the body that the endpoint refused, where it names one.
+    """
+
+    outcome: Outcome
+    body: dict[str, Any] = field(default_factory=dict)
+    reason: str = ""
+    remedy: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    overrun: bool = False
+    status: int = 0
+    parameter: str = ""
+
+
+class Client:
+    """Sends requests to one endpoint."""
+
+    def __init__(self, base_url: str | None, in_flight: int, timeout_s: float) -> None:
+        self._key = os.environ.get(KEY_VARIABLE, "").strip()
+        self._openai = _open(base_url, self._key or _NO_KEY, in_flight, timeout_s)
+        self._timeout_s = timeout_s
+
+    async def send(self, body: dict[str, Any]) -> Reply:
+        """Send one chat completion and tell what became of it; raises nothing that an endpoint can cause."""
+        import httpx2
+        import openai
+
+        try:
+            response = await self._openai.post("/chat/completions", cast_to=httpx2.Response, body=body)
+            return self._answered(response.content, _lower(response.headers))
+        except openai.APITimeoutError:
+            return Reply(Outcome.BROKEN, reason=f"no answer within {self._timeout_s:.0f} s", overrun=True)
+        except openai.APIStatusError as error:
+            text = self.scrub(error.response.text)
+            return status_reply(error.status_code, text, _lower(error.response.headers))
+        except (openai.APIConnectionError, httpx2.HTTPError, httpx2.StreamError) as error:
+            cause = error.__cause__ or error
+            return Reply(Outcome.BROKEN, reason=self.scrub(f"the connection failed ({_words(cause)})"))
+        except openai.OpenAIError as error:
+            return Reply(Outcome.BROKEN, reason=self.scrub(f"the answer cannot be read ({_words(error)})"))
+
+    def scrub(self, text: str) -> str:
+        """Take the key out of a text."""
+        return text.replace(self._key, _SCRUBBED) if self._key else text
+
+    def _answered(self, content: bytes, headers: Mapping[str, str]) -> Reply:
+        try:
+            body = json.loads(self.scrub(content.decode("utf-8", "replace")))
+        except (ValueError, RecursionError):
+            return Reply(Outcome.BROKEN, reason="the endpoint answered with no JSON", headers=headers)
+        choices = body.get("choices") if isinstance(body, dict) else None
+        if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
+            return Reply(Outcome.BROKEN, reason="the endpoint's answer has no choices", headers=headers)
+        return Reply(Outcome.ANSWERED, body=body, headers=headers)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._openai.close()
+
+
+def status_reply(status: int, text: str, headers: Mapping[str, str]) -> Reply:
+    """Tell what an error status means.
+
+    Args:
+        status: of HTTP.
+        text: the response, without the key.
+        headers: names in lower case.
+    """
+    code, message, parameter = _error_of(text)
+    reason = f"HTTP {status}" + (f", {code}" if code else "") + (f": {message}" if message else "")
+    if code in _OUT_OF_MONEY:
+        return Reply(Outcome.STOP, reason=reason, remedy="Check the account's credit and limits.")
+    if code in _MOTION_ONLY or status == 413:
+        return Reply(Outcome.UNFIT, reason=reason, headers=headers)
+    if status == 429:
+        return Reply(Outcome.RATE_LIMITED, reason=reason, headers=headers)
+    if status in (408, 409, 425) or status >= 500:
+        return Reply(Outcome.BROKEN, reason=reason, headers=headers, overrun=status in (408, 503, 504, 529))
+    remedy = _FOR_ALL.get(status, "The endpoint refuses the request as such: check --model and --base-url.")
+    return Reply(Outcome.STOP, reason=reason, remedy=remedy, status=status, parameter=parameter)
+
+
+def _error_of(text: str) -> tuple[str, str, str]:
+    """Find code, message and parameter of an error, whichever of the usual shapes it has."""
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError):
+        return "", " ".join(text.split())[:200], ""
+    error = content.get("error", content) if isinstance(content, dict) else content
+    if not isinstance(error, dict):
+        return "", " ".join(str(error).split())[:200], ""
+    code = str(error.get("code") or "")
+    kind = str(error.get("type") or "")
+    known = kind if kind in (*_OUT_OF_MONEY, *_MOTION_ONLY) or not code or code.isdigit() else code
+    message = " ".join(str(error.get("message") or error.get("detail") or "").split())[:300]
+    return known, message, str(error.get("param") or "")
+
+
+def _lower(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers.items()}
+
+
+def _words(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+def _open(base_url: str | None, key: str, in_flight: int, timeout_s: float) -> AsyncOpenAI:
+    """Open the client.
+
+    Raises:
+        MotionError: it is not installed, OpenAI's own endpoint is meant and there is no key, or the address
+            is none.
+    """
+    try:
+        import httpx2
+        from openai import AsyncOpenAI, DefaultAsyncHttpxClient
+    except ImportError as error:
+        raise MotionError("--describer openai", str(error), "Run `pip install openai`.") from None
+    address = base_url or os.environ.get("OPENAI_BASE_URL") or None
+    if address is None and key == _NO_KEY:
+        remedy = f"Set {KEY_VARIABLE}, or name another endpoint with --base-url (a local one needs no key)."
+        raise MotionError("--describer openai", f"there is no key in {KEY_VARIABLE}", remedy)
+    if address is not None and not address.startswith(("http://", "https://")):
+        remedy = "Give an address such as http://127.0.0.1:8080/v1."
+        raise MotionError("--base-url", f"{address} is no http address", remedy)
+    limits = httpx2.Limits(max_connections=in_flight + 4, max_keepalive_connections=in_flight + 4)
+    return AsyncOpenAI(
+        api_key=key,
+        base_url=address,
+        max_retries=0,
+        timeout=httpx2.Timeout(timeout_s, connect=min(30.0, timeout_s)),
+        http_client=DefaultAsyncHttpxClient(limits=limits),
+    )

@@ -1,0 +1,100 @@
+"""One request to a language model: the body that is sent, and the key under which its answer is kept."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any
+
+from kinmo_annotate.describe.llm.form import RESPONSE_FORMAT
+from kinmo_annotate.describe.llm.prompt import Prompt
+
+Message = dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What every request of a run has in common.
+
+    Attributes:
+        model: name at the endpoint.
+        prompt: the words.
+        output_tokens: most tokens of an answer.
+        options: further values of the body, such as temperature or reasoning_effort.
+    """
+
+    model: str
+    prompt: Prompt
+    output_tokens: int
+    options: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request for the 21 sentences of one motion.
+
+    Attributes:
+        key: 32 hexadecimal digits of everything that the answer depends on: model, prompt, payload, settings.
+        motion_id: whose sentences; not part of the key, so that equal motions are asked for once.
+        prompt_version: fingerprint of the prompt.
+        body: of the chat completion, as JSON values.
+    """
+
+    key: str
+    motion_id: str
+    prompt_version: str
+    body: dict[str, Any]
+
+    @property
+    def characters(self) -> int:
+        """Length of all that the model reads but the schema."""
+        return sum(len(message["content"]) for message in self.body["messages"])
+
+
+def make_request(motion_id: str, fields: Mapping[str, str], asked: Asked) -> Request:
+    """Make the request for one motion: the static part first, so that providers can cache it.
+
+    Args:
+        motion_id: of the motion.
+        fields: texts for the placeholders of the prompt's motion part.
+        asked: what all requests of the run share.
+
+    Raises:
+        MotionError: the prompt has a placeholder for which there is no field.
+    """
+    messages = [
+        {"role": "system", "content": asked.prompt.system},
+        {"role": "user", "content": asked.prompt.motion_message(fields)},
+    ]
+    body = {
+        "model": asked.model,
+        "messages": messages,
+        "response_format": RESPONSE_FORMAT,
+        "max_completion_tokens": asked.output_tokens,
+        **asked.options,
+    }
+    return _keyed(motion_id, asked.prompt.fingerprint, body)
+
+
+def with_messages(request: Request, more: Sequence[Message], *, output_share: float = 1.0) -> Request:
+    """Continue a request's conversation.
+
+    Args:
+        request: to go on from.
+        more: messages that follow.
+        output_share: how much longer the answer may be.
+    """
+    most = int(request.body["max_completion_tokens"] * output_share)
+    body = request.body | {
+        "messages": [*request.body["messages"], *more],
+        "max_completion_tokens": most,
+    }
+    return _keyed(request.motion_id, request.prompt_version, body)
+
+
+def _keyed(motion_id: str, prompt_version: str, body: dict[str, Any]) -> Request:
+    text = json.dumps([prompt_version, body], sort_keys=True, ensure_ascii=False)
+    key = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+    return Request(key, motion_id, prompt_version, body)
