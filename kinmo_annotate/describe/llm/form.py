@@ -31,14 +31,12 @@ class AnswerError(Exception):
 
 
 def spoken(field: str) -> str:
-    """Name a field in words: "left arm", "torso and left arm"."""
-    return " and ".join(GROUP_WORDS[group] for group in field.split("__"))
+    """Name a field in words: "left arm", "torso and the left arm"."""
+    return " and the ".join(GROUP_WORDS[group] for group in field.split("__"))
 
 
 def _describe(field: str) -> str:
-    if "__" in field:
-        return f"One sentence: what the {spoken(field)} do to each other."
-    return f"One sentence: what the {spoken(field)} does."
+    return f"What the {spoken(field)} " + ("do to each other." if "__" in field else "does.")
 
 
 SCHEMA: Final[dict[str, Any]] = {
@@ -81,7 +79,7 @@ def parse_answer(text: str) -> dict[str, str]:
     reasons = [f"field {field} {fault}" for field, fault in wrong.items() if fault]
     if reasons:
         raise AnswerError(_joined(reasons))
-    return {field: _finished(sentences[field]) for field in FIELDS}
+    return {field: sentences[field] for field in FIELDS}
 
 
 def _joined(reasons: list[str]) -> str:
@@ -102,20 +100,22 @@ def _reason(kind: str, place: tuple[int | str, ...]) -> str:
 # ---------------------------------------------------------------- the JSON
 
 
-def _json(text: str) -> Any:
-    """Parse the first JSON object in a text."""
+def _json(text: str, *, inside: bool = False) -> Any:
+    """Parse the JSON object in a text; `inside` a string of JSON it is not looked for once more."""
     if not text.strip():
         raise AnswerError("it is empty")
     if len(text) > _MOST_ANSWER:
         raise AnswerError(f"it is longer than {_MOST_ANSWER} characters")
-    start = text.find("{")
-    if start < 0:
+    begins = re.search(r'\{\s*"', text) or re.search(r"\{", text)
+    if begins is None:
         raise AnswerError("it is not a JSON object")
     try:
-        return json.JSONDecoder(object_pairs_hook=_once).raw_decode(text, start)[0]
+        if text.lstrip().startswith('"') and not inside:
+            return _json(str(json.loads(text)), inside=True)
+        return json.JSONDecoder(object_pairs_hook=_once).raw_decode(text, begins.start())[0]
     except json.JSONDecodeError as error:
         early = error.pos >= len(text.rstrip()) - 1 or error.msg.startswith("Unterminated string")
-        place = "ends early" if early else f"{error.msg} at character {error.pos}"
+        place = "it ends early" if early else f"{error.msg} at character {error.pos}"
         raise AnswerError(f"it is not JSON: {place}") from None
     except (RecursionError, ValueError):
         raise AnswerError("it is not JSON that can be read") from None
@@ -131,8 +131,9 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 # ---------------------------------------------------------------- the sentences
 
-_QUOTES: Final = "\"'`*“”‘’«»"
-_BULLET: Final = re.compile(r"^(?:[-*•–—]\s+)+")
+_QUOTES: Final = "\"'“”‘’«»"
+_ENDS: Final = (".", "!", "?", "。", "！", "？")
+_BULLET: Final = re.compile(r"^(?:[-•–—]\s+)+")
 _GROUP: Final = "|".join((*GROUP_WORDS.values(), "body", "person", "neck", "limb", "limbs", "arms", "legs"))
 _WHO: Final = (
     rf"(?:both |two |either |each |the |person's )*(?:{_GROUP})(?:,? (?:and|or) (?:the )?(?:{_GROUP}))?"
@@ -140,7 +141,7 @@ _WHO: Final = (
 _SIZE: Final = r"(?:notable|significant|noticeable|apparent|visible|relevant|major|real|clear)"
 _THING: Final = r"(?:movements?|motions?|changes?|interactions?|activity)"
 _NONE: Final = re.compile(
-    rf"-+|–|—|none|nothing(?: notable)?"
+    rf"none|nothing(?: notable)?"
     rf"|(?:{_WHO} (?:shows?|has|have|makes?|with|does|do|displays?|exhibits?) )?(?:there is )?"
     rf"no (?:{_SIZE} )?{_THING}"
     rf"(?: (?:of|in|by|between|for|from) {_WHO})?(?: throughout)?",
@@ -151,8 +152,13 @@ _UNKNOWN: Final = re.compile(
     r"|(?:it )?(?:cannot|can not|could not|can't) be determined",
     re.IGNORECASE,
 )
-_FIELD_NAMES: Final = re.compile("|".join(sorted(FIELDS, key=len, reverse=True)))
+_DASHES: Final = frozenset({"-", "--", "–", "—"})  # how the table says that there is nothing
+# Names of fields as they stand in the table; "torso" and "neck" are words as well.
+_TABLE_NAME: Final = re.compile(
+    rf"(?<!\w)(?:{'|'.join(sorted((f for f in FIELDS if '_' in f), key=len, reverse=True))})(?!\w)"
+)
 _ROW: Final = re.compile(r"\d+(?:\.\d+)?(?:\s*-\s*\d+(?:\.\d+)?)? s\b")
+_MARKUP: Final = frozenset("{}|[]<>\\")
 
 
 def _plain(text: str) -> str:
@@ -163,19 +169,19 @@ def _plain(text: str) -> str:
 
 
 def _tidy(field: str, text: str) -> str:
-    """Bring a text into form: no wrapping, no label, the fixed phrases as they are meant."""
-    text = _unwrapped(_plain(text))
-    text = _FIELD_NAMES.sub(lambda match: spoken(match[0]).replace(" and ", " and the "), text)
+    """Bring a text into form: no wrapping, no label, the fixed phrases and full stops as they are meant."""
+    text = _unwrapped(_plain(text.replace("*", "").replace("`", "")))
+    text = _TABLE_NAME.sub(lambda match: spoken(match[0]), text)
     label = re.match(rf"(?:the )?{re.escape(spoken(field))}\s*:\s*", text, re.IGNORECASE)
     text = _unwrapped(text[label.end() :] if label else text)
     bare = text.strip(" .!:;,")
-    if _NONE.fullmatch(bare) or (not bare and text in ("-", "–", "—")):
+    if text in _DASHES or _NONE.fullmatch(bare):
         return NO_MOVEMENT
-    return NOT_DETERMINED if _UNKNOWN.fullmatch(bare) else text
+    return NOT_DETERMINED if _UNKNOWN.fullmatch(bare) else _finished(text)
 
 
 def _unwrapped(text: str) -> str:
-    """Strip quotes, emphasis and bullets around a text."""
+    """Strip quotes and bullets around a text."""
     while True:
         inner = _BULLET.sub("", text).strip()
         if len(inner) > 1 and inner[0] in _QUOTES and inner[-1] in _QUOTES:
@@ -185,27 +191,26 @@ def _unwrapped(text: str) -> str:
         text = inner
 
 
+def _finished(text: str) -> str:
+    """Give a text its capital and its full stop."""
+    text = text.rstrip(" ,;:-–—…")
+    if not text:
+        return ""
+    return text[0].upper() + text[1:] + ("" if text.endswith(_ENDS) else ".")
+
+
 def _fault(field: str, text: str) -> str:
     """Say what keeps a text from being a sentence; nothing where it is one."""
     if not text:
         return "is empty"
     if len(text) > MOST_CHARACTERS:
         return f"has {len(text)} characters, more than {MOST_CHARACTERS}"
-    if any(c in text for c in "{}|[]<>\\") or "```" in text:
-        return "holds markup, JSON or a row of the table where a sentence was asked for"
     if _ROW.match(text):
         return "is a row of the table and not a sentence"
+    if _MARKUP & set(text):
+        return "holds markup, JSON or a row of the table where a sentence was asked for"
     words = re.findall(r"[^\W\d_]+", text)
-    if len(words) < 2 or text.strip(" .").lower() in _NAMES:
+    too_short = len(words) < 2 if text.isascii() else sum(map(len, words)) < 4
+    if too_short or text.strip(" .").lower() in (spoken(field), f"the {spoken(field)}"):
         return "is not a sentence"
     return ""
-
-
-_NAMES: Final = frozenset(name for field in FIELDS for name in (spoken(field), f"the {spoken(field)}"))
-
-
-def _finished(text: str) -> str:
-    """Give a sentence its capital and its full stop."""
-    text = text.rstrip(" ,;:-–—…")
-    text = text if text.endswith((".", "!", "?")) else text + "."
-    return text[0].upper() + text[1:]

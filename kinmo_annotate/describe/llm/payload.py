@@ -20,13 +20,14 @@ from kinmo_annotate.schema.vocabulary import action_of, field_kind
 from kinmo_annotate.signals import Signals
 
 MOST_CAPTIONS: Final = 5
-MOST_CAPTION_CHARACTERS: Final = 200
+MOST_CAPTION_BYTES: Final = 200  # of UTF-8: a token is at least one, whatever the script
 MOST_KEYFRAMES: Final = 8
 MOST_POSE_CHARACTERS: Final = 160
-MOST_CLAUSES: Final = 5
-# Bounds of the two tables in characters; with the captions about 2,500 tokens.
-POSES_CHARACTERS: Final = 2800
-DIFFERENCES_CHARACTERS: Final = 3400
+MOST_CLAUSES: Final = 4  # a sentence of 35 words tells no more
+# Bounds of the two tables in characters, at the fewest characters a token that real ones have (2.9 and 2.0):
+# 830 and 1,450 tokens, with the captions and the words around them about 2,500.
+POSES_CHARACTERS: Final = 2400
+DIFFERENCES_CHARACTERS: Final = 2900
 
 _STILL: Final = "Nothing stands out about"
 _PLACES: Final = {"above": "above", "below": "below", "in_front": "in front of", "behind": "behind"}
@@ -79,19 +80,17 @@ def captions_text(captions: Sequence[Caption]) -> str:
 
 
 def _quoted(caption: Caption) -> str:
-    text = _cut(_plain(caption.text).replace('"', "'"), MOST_CAPTION_CHARACTERS)
+    text = _plain(caption.text).replace('"', "'")
+    short = text.encode()[:MOST_CAPTION_BYTES].decode(errors="ignore")
+    text = text if short == text else short.rstrip() + " ..."
     timed = caption.end_s > caption.start_s
     return f'- "{text}"' + (f" ({caption.start_s:.1f}-{caption.end_s:.1f} s)" if timed else "")
 
 
 def _plain(text: str) -> str:
     """Take out control, format and unassigned characters and collapse white space."""
-    kept = (" " if unicodedata.category(c) == "Cc" else c for c in text)
+    kept = (" " if c.isspace() or unicodedata.category(c) == "Cc" else c for c in text)
     return " ".join("".join(c for c in kept if unicodedata.category(c)[0] != "C").split())
-
-
-def _cut(text: str, most: int) -> str:
-    return text if len(text) <= most else text[: most - 4].rstrip() + " ..."
 
 
 # ---------------------------------------------------------------- poses
@@ -129,11 +128,21 @@ def _poses(group: str, captions: PoseCaptions, keyframes: Sequence[Keyframe], fp
     said, last = [], ""
     for keyframe in keyframes:
         text = captions.frame_caption(keyframe.frame)
-        text = "nothing stands out" if text.startswith(_STILL) else _cut(text, MOST_POSE_CHARACTERS)
+        text = "nothing stands out" if text.startswith(_STILL) else _cut(text)
         if text != last:
             said.append(f"{keyframe.frame / fps:.1f} s: {text}")
         last = text
     return f"{group} | " + " / ".join(said)
+
+
+def _cut(text: str) -> str:
+    """Shorten a pose caption, where it is too long, at the end of a sentence or at least of a clause."""
+    if len(text) <= MOST_POSE_CHARACTERS:
+        return text
+    start = text[:MOST_POSE_CHARACTERS]
+    ends = [start.rfind(mark) for mark in (". ", ", ", " while ", " and ")]
+    end = ends[0] if ends[0] > MOST_POSE_CHARACTERS // 2 else max(ends)
+    return start[: end if end > 0 else None].rstrip(".,") + " ..."
 
 
 # ---------------------------------------------------------------- differences
@@ -156,15 +165,15 @@ def _row(field: str, clauses: Sequence[Clause], most: int, signals: Signals) -> 
     if not clauses:
         return f"{field} | -"
     telling = sorted(clauses, key=lambda c: -c.weight)[:most]
-    kept = [c for c in clauses if c in telling]
-    parts = [_told(clause, signals) for clause in kept]
-    left_out = len(clauses) - len(kept)
+    parts = [_told(clause, signals) for clause in sorted(telling, key=lambda c: (c.start_s, c.end_s))]
+    left_out = len(clauses) - len(telling)
     return f"{field} | " + "; ".join(parts) + (f"; +{left_out} smaller" if left_out else "")
 
 
 def _told(clause: Clause, signals: Signals) -> str:
     what = ", ".join(_action(event, signals) for event in clause.events)
-    return f"{clause.start_s:.1f}-{clause.end_s:.1f} s {what}"
+    start, end = f"{clause.start_s:.1f}", f"{clause.end_s:.1f}"
+    return f"{start if start == end else f'{start}-{end}'} s {what}"
 
 
 def _action(event: Event, signals: Signals) -> str:

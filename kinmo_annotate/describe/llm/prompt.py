@@ -114,10 +114,11 @@ def _sections(where: str, text: str) -> dict[str, str]:
     unknown = [title for title in titles if title not in _FIELDS]
     twice = sorted({title for title in titles if titles.count(title) > 1})
     missing = [title for title in _FIELDS if title not in titles]
-    for wrong, what in ((unknown, "has unknown"), (twice, "repeats"), (missing, "lacks")):
+    whole = f"; the sections are {', '.join(_FIELDS)}, and headings inside them take three #"
+    for wrong, what in ((unknown, "has the unknown"), (twice, "repeats the"), (missing, "lacks the")):
         if wrong:
-            names = ", ".join(f"`## {title}`" for title in wrong)
-            raise MotionError(where, f"{what} the section {names}", _REMEDY)
+            names = ", ".join(f"`## {title[:40]}`" for title in wrong[:5])
+            raise MotionError(where, f"{what} section {names}{whole}", _REMEDY)
     ends = [*(match.start() for match in headings[1:]), len(text)]
     found = {m[1]: text[m.end() : end].strip() for m, end in zip(headings, ends, strict=True)}
     return {title: found[title] for title in _FIELDS}
