@@ -40,7 +40,8 @@ class ModelPrice(_Entry):
         cache_write: input that the provider writes into its cache; None where that costs no more than input.
         batch: part of the standard price that the batch API takes.
         batch_caching: whether the batch API bills cached input as such.
-        options: to be sent with each request; a value of None means that the field must be left out.
+        options: to be sent with each request, so that a model that reasons by default does not.
+        refuses: fields of a request that must be left out.
         schema_in_prompt: whether the schema of the answer is billed as input.
         output_factor: length of its answers, in those of the kinematic describer.
     """
@@ -57,6 +58,7 @@ class ModelPrice(_Entry):
     shutdown: dt.date | None = None
     substitute: str | None = None
     options: dict[str, JsonValue] = Field(default_factory=dict)
+    refuses: tuple[str, ...] = ()
     schema_in_prompt: bool = True
     tokenizer: str = "o200k_base"
     output_factor: Factor = 1.0
@@ -105,25 +107,25 @@ class ModelPrice(_Entry):
 
 
 class Tokenizer(_Entry):
-    """How long our texts are in tokens: characters per token, and tokens around the messages.
+    """How many tokens our texts are, without the vocabulary: per piece (see `tokens.pieces`).
 
     Attributes:
-        characters_per_token: of each part of a request: static, motion, schema, answer.
+        tokens_per_piece: by part of a request: static, motion, schema, answer.
         spread: standard deviation of it over the motions measured, where it varies.
         per_message: tokens around each message.
         per_request: tokens once per request.
         measured: on what and when.
     """
 
-    characters_per_token: dict[str, Factor]
+    tokens_per_piece: dict[str, Factor]
     spread: dict[str, Usd] = Field(default_factory=dict)
     per_message: Annotated[int, Field(ge=0)] = 0
     per_request: Annotated[int, Field(ge=0)] = 0
     measured: str = ""
 
-    def characters(self, part: str) -> float:
-        """Characters per token of one part of a request; of a part that was not measured, the fewest."""
-        return self.characters_per_token.get(part) or min(self.characters_per_token.values(), default=4.0)
+    def per_piece(self, part: str) -> float:
+        """Tokens per piece in one part of a request; in a part that was not measured, as in the worst."""
+        return self.tokens_per_piece.get(part) or max(self.tokens_per_piece.values(), default=1.0)
 
 
 class Caching(_Entry):
