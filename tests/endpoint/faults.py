@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from typing import Any
 
 QUOTA = "You exceeded your current quota, please check your plan and billing details."
@@ -167,6 +168,11 @@ BROKEN = ("stall", "cut", "cut_body", "too_long", "too_short")
 NAMES = frozenset({*ERRORS, *SPOILT, *BROKEN, "key_echo", "html", "slow"})
 
 
+def is_error(name: str | None) -> bool:
+    """Whether a fault is an error answer (and no spoilt one, and no broken connection)."""
+    return name in ERRORS or name == "key_echo"
+
+
 def spoil(name: str | None, answer: dict[str, Any]) -> Reply:
     """Turn a good answer into what fault `name` makes of it; None and "slow" leave it whole."""
     if name == "html":
@@ -208,11 +214,11 @@ def matches(rule: dict[str, Any], number: int, attempt: int, path: str, method: 
 
     Conditions, all of which must hold: `at` (n-th request, from 1, or a list), `every` (n-th), `after` (from
     request n + 1 on), `attempt` (n-th time of this request), `containing` (text in the body), `path` (default
-    the chat), `method`, `times` (how often the rule may still apply).
+    the chat; * and ? stand for anything), `method`, `times` (how often the rule may still apply).
     """
     at = rule.get("at")
     return (
-        path == rule.get("path", "/v1/chat/completions")
+        fnmatchcase(path, rule.get("path", "/v1/chat/completions"))
         and rule.get("times", 1) > 0
         and (at is None or number in (at if isinstance(at, list) else [at]))
         and ("every" not in rule or number % rule["every"] == 0)

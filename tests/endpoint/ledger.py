@@ -64,6 +64,15 @@ class Ledger:
     def open(self, digest: str, model: str, size: int, authorization: bool, key_ok: bool | None) -> Record:
         """Note that a request has come."""
         self._change(1)
+        return self._new(digest, model, size, authorization, key_ok)
+
+    def line(self, digest: str, model: str, batch: str) -> Record:
+        """Note that a line of a batch is executed."""
+        record = self._new(digest, model, 0, True, None)
+        record.batch = batch
+        return record
+
+    def _new(self, digest: str, model: str, size: int, authorization: bool, key_ok: bool | None) -> Record:
         self.attempts[digest] += 1
         record = Record(
             len(self.records) + 1, digest, self.attempts[digest], time.time(), self.in_flight,

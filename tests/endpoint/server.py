@@ -22,8 +22,11 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+from batches import OPTIONS as BATCH_OPTIONS
+from batches import Batches
 from checks import check_body
-from faults import NAMES, SPOILT, Reply, chance, draw, error_body, error_reply, matches, spoil
+from faults import BROKEN, NAMES, Reply, chance, draw, error_body, error_reply, is_error, matches, spoil
+from files import Files
 from ledger import Ledger, Record
 from limits import Limits
 from sentences import completion_of, digest_of, tokens
@@ -49,6 +52,8 @@ OPTIONS: dict[str, Any] = {
     "burst": None,  # requests that may come at once under rpm; default: a second's worth
     "rate_headers": False,  # x-ratelimit-* on good answers
     "quota_after": None,  # from chat request n + 1 on: insufficient_quota
+    "api_latency_s": 0.0,  # of everything that is not the chat
+    "batch": BATCH_OPTIONS,  # see batches.py
 }
 
 
@@ -59,21 +64,30 @@ class App:
         self.options = json.loads(json.dumps(OPTIONS))
         self.ledger = Ledger(log)
         self.seen: set[str] = set()
+        self.files = Files()
+        self.batches = Batches(self.files, self.line, lambda: self.options)
         self.change(options)
 
     def change(self, options: dict[str, Any]) -> None:
-        """Replace some options; limits start afresh when theirs are named.
+        """Replace some options (of `batch`, those named); limits start afresh when theirs are named.
 
         Raises:
             ValueError: an option or a fault that does not exist.
         """
         rules = options.get("script", [])
-        named = {*options.get("faults", {}), *(rule["fault"] for rule in rules if rule.get("fault"))}
-        if unknown := [*sorted(set(options) - set(OPTIONS)), *sorted(named - NAMES)]:
+        batch = options.get("batch", {})
+        named = {
+            *options.get("faults", {}),
+            *batch.get("faults", {}),
+            *(r["fault"] for r in rules if r.get("fault")),
+        }
+        strange = (set(options) - set(OPTIONS)) | (set(batch) - set(BATCH_OPTIONS)) | (named - NAMES)
+        if unknown := sorted(strange):
             raise ValueError(
                 f"unknown: {', '.join(unknown)}; options: {sorted(OPTIONS)}; faults: {sorted(NAMES)}"
             )
-        self.options |= json.loads(json.dumps(options))
+        whole = {"batch": self.options["batch"] | batch} if batch else {}
+        self.options |= json.loads(json.dumps(options | whole))
         for rule in self.options["script"]:
             rule.setdefault("times", math.inf)
         if not hasattr(self, "limits") or {"rpm", "tpm", "burst"} & set(options):
@@ -90,8 +104,8 @@ class App:
         if request.path.startswith("/control"):
             connection.write(self.control(request))
             return
-        reply = self.refused(request) or self.api(request)
-        await self.send(reply, connection)
+        await asyncio.sleep(self.options["api_latency_s"])
+        await self.send(self.call(request), connection)
 
     def control(self, request: Request) -> bytes:
         """Change, reset or read the state of the test server itself."""
@@ -121,8 +135,40 @@ class App:
             return None
         return error_reply("unauthorized", 0.0)
 
+    def call(self, request: Request) -> Reply:
+        """Answer what is not the chat, as the script says.
+
+        An error comes instead of the work, a broken connection after it; a rule's "done" says otherwise.
+        """
+        fault, done = None, True
+        for rule in self.options["script"]:
+            place = {name: rule[name] for name in ("path", "method") if name in rule}
+            if "path" in rule and matches(place, 1, 1, request.path, request.method, b""):
+                rule["seen"] = rule.get("seen", 0) + 1
+                if matches(rule, rule["seen"], 1, request.path, request.method, request.body):
+                    rule["times"] -= 1
+                    fault = rule["fault"]
+                    done = rule.get("done", not is_error(fault))
+                    break
+        refused = self.refused(request)
+        reply = refused or (self.api(request) if done else None)
+        if refused is None and is_error(fault):
+            return self.error(str(fault), request)
+        assert reply is not None
+        if fault in BROKEN:
+            reply.how = str(fault)
+        return reply
+
     def api(self, request: Request) -> Reply:
-        """Everything but the chat."""
+        """Everything but the chat, done right."""
+        parts = request.path.strip("/").split("/")
+        reply = None
+        if parts[:2] == ["v1", "files"]:
+            reply = self.files.route(request, parts[2:], self.options["batch"]["max_bytes"])
+        elif parts[:2] == ["v1", "batches"]:
+            reply = self.batches.route(request, parts[2:])
+        if reply is not None:
+            return reply
         if request.method == "GET" and request.path == "/v1/models":
             made = [
                 {"id": m, "object": "model", "created": 0, "owned_by": "tests"}
@@ -149,10 +195,8 @@ class App:
         try:
             reply, extra = self.answer(request, body, record)
             wait = self.latency(record) + extra - (time.monotonic() - started)
-            if reply.how == "stall":
-                wait = math.inf
             if wait > 0:
-                await asyncio.sleep(min(wait, 86400.0))
+                await asyncio.sleep(wait)
             written = await self.send(reply, connection)
             outcome, status = reply.outcome, reply.status
             if reply.usage:
@@ -188,8 +232,8 @@ class App:
         early = self.refused(request) or check_body(body, options["fields"], options["refuse_parameters"])
         if early is None and options["quota_after"] is not None and record.number > options["quota_after"]:
             early = self.error("quota", request)
-        if early is None and fault not in SPOILT and fault not in (None, "slow", "html") and is_error(fault):
-            early = self.error(fault, request)
+        if early is None and is_error(fault):
+            early = self.error(str(fault), request)
         if early is None and self.limits.buckets:
             length = body.get("max_completion_tokens") or body.get("max_tokens") or 0
             early = self.limits.take(tokens(request.body.decode("utf-8", "replace")) + length)
@@ -207,7 +251,27 @@ class App:
             if matches(rule, record.number, record.attempt, request.path, request.method, request.body):
                 rule["times"] -= 1
                 return rule.get("fault"), rule.get("answers", {})
-        return draw(self.options["faults"], self.options["seed"], record.digest, record.attempt), {}
+        faults = self.options["batch"]["faults"] if record.batch else self.options["faults"]
+        return draw(faults, self.options["seed"], record.digest, record.attempt), {}
+
+    def line(self, body: Any, batch: str) -> Reply:
+        """Execute one line of a batch."""
+        options = self.options
+        digest = digest_of(body)
+        record = self.ledger.line(digest, str(body.get("model", "")), batch)
+        written = json.dumps(body, ensure_ascii=False).encode()
+        fault, fixed = self.fate(Request("POST", CHAT, {}, {}, written), record)
+        reply = check_body(body, options["fields"], options["refuse_parameters"])
+        if reply is None and is_error(fault):
+            reply = error_reply(str(fault), options["retry_after_s"])
+            if not reply.body.startswith(b"{"):
+                reply.body = error_body("Bad gateway.", "server_error", None, None)
+        if reply is None:
+            good = completion_of(body, digest, options["answers"] | fixed, options["usage"], self.seen)
+            reply = spoil(fault if fault not in (*BROKEN, "html") else None, good)
+            self.ledger.bill(reply.usage or {}, options["prices"], 0.5)
+        self.ledger.settle(record, reply.outcome, reply.status, True)
+        return reply
 
     def error(self, name: str, request: Request) -> Reply:
         """One of the error answers."""
@@ -216,6 +280,8 @@ class App:
     async def send(self, reply: Reply, connection: Connection) -> bool:
         """Write a reply the way it says; True if the whole of it went out."""
         headers = {"x-request-id": f"req_{os.urandom(8).hex()}", **reply.headers}
+        if reply.how == "stall":
+            await asyncio.sleep(86400)
         if reply.how == "cut":
             connection.cut()
             return False
@@ -227,13 +293,6 @@ class App:
         connection.write(whole[: -size // 2] if reply.how == "cut_body" else whole)
         connection.close()
         return False
-
-
-def is_error(name: str) -> bool:
-    """Whether a fault is an error answer (and not a broken connection)."""
-    from faults import ERRORS
-
-    return name in ERRORS or name == "key_echo"
 
 
 async def main(app: App, port: int) -> None:
