@@ -132,7 +132,8 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 # ---------------------------------------------------------------- the sentences
 
 _QUOTES: Final = "\"'“”‘’«»"
-_ENDS: Final = (".", "!", "?", "。", "！", "？")
+_ENDS: Final = ("!", "?", "。", "！", "？")
+_GAP: Final = re.compile(r" +([.,;:!?])")
 _BULLET: Final = re.compile(r"^(?:[-•–—]\s+)+")
 _GROUP: Final = "|".join((*GROUP_WORDS.values(), "body", "person", "neck", "limb", "limbs", "arms", "legs"))
 _WHO: Final = (
@@ -193,7 +194,7 @@ def _unwrapped(text: str) -> str:
 
 def _finished(text: str) -> str:
     """Give a text its capital and its full stop."""
-    text = text.rstrip(" ,;:-–—…")
+    text = _GAP.sub(r"\1", text).rstrip(" .,;:-–—…")
     if not text:
         return ""
     return text[0].upper() + text[1:] + ("" if text.endswith(_ENDS) else ".")

@@ -23,7 +23,9 @@ MOST_CAPTIONS: Final = 5
 MOST_CAPTION_BYTES: Final = 200  # of UTF-8: a token is at least one, whatever the script
 MOST_KEYFRAMES: Final = 8
 MOST_POSE_CHARACTERS: Final = 160
-MOST_CLAUSES: Final = 4  # a sentence of 35 words tells no more
+# Clauses of a group and of a pair: what 35 words can tell, then fewer until the table fits. Pairs
+# are shortened first: much of what they do follows from what their groups do.
+MOST_CLAUSES: Final = ((4, 4), (4, 3), (4, 2), (3, 2), (3, 1), (2, 1), (1, 1))
 # Bounds of the two tables in characters, at the fewest characters a token that real ones have (2.9 and 2.0):
 # 830 and 1,450 tokens, with the captions and the words around them about 2,500.
 POSES_CHARACTERS: Final = 2400
@@ -151,11 +153,11 @@ def _cut(text: str) -> str:
 def differences_text(differences: Differences) -> str:
     """Write the table: a line for each of the 21 fields, what it did in order of time, or "-".
 
-    Every field tells at most as many things as keep the table within its bound, the largest of each.
+    Every field tells the largest of what it did, as many as keep the table within its bound.
     """
     clauses = {field: plan(events, len(events)) for field, events in differences.events.items()}
-    for most in range(MOST_CLAUSES, 0, -1):
-        lines = [_row(field, clauses[field], most, differences.signals) for field in FIELDS]
+    for most in MOST_CLAUSES:
+        lines = [_row(f, clauses[f], most["__" in f], differences.signals) for f in FIELDS]
         if sum(map(len, lines)) <= DIFFERENCES_CHARACTERS:
             break
     return "\n".join(lines)
