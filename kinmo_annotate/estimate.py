@@ -11,22 +11,26 @@ import datetime as dt
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from contextlib import closing
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kinmo_annotate import stages
+from kinmo_annotate.asking import terms_of
+from kinmo_annotate.caches import cache_folder, open_cache
 from kinmo_annotate.describe.kinematic import describe_motion
 from kinmo_annotate.describe.llm.answers import Answer
-from kinmo_annotate.describe.llm.payload import motions_fields
-from kinmo_annotate.describe.llm.prices import ModelPrice, Prices
-from kinmo_annotate.describe.llm.request import Asked, Request, make_request
-from kinmo_annotate.describe.llm.tokens import RequestTokens, TokenCounter
-from kinmo_annotate.schema.records import Keyframe, Motion, MotionError
+from kinmo_annotate.describe.llm.prices import ModelPrice, Prices, load_prices
+from kinmo_annotate.describe.llm.probe import probe_requests
+from kinmo_annotate.describe.llm.request import Asked, Request
+from kinmo_annotate.describe.llm.tokens import RequestTokens, TokenCounter, open_counter
+from kinmo_annotate.schema.records import MotionError
 from kinmo_annotate.settings import Settings
 from kinmo_annotate.sources.base import Entry, MotionSource
-from kinmo_annotate.stages import Prepared, keyframes, prepare
 
 SAMPLE: Final = 200
 CONFIDENCE: Final = 0.95
@@ -145,15 +149,15 @@ def estimate(
     """
     started = time.perf_counter()
     entries = list({entry.motion_id: entry for entry in source.entries()[: settings.limit]}.values())
-    chosen = spread(entries, sample)
+    chosen = [entries[place] for place in spread(len(entries), sample)]
     composed = list(compose(source, chosen, settings, asked))
     if not composed:
         reason = f"none of the {len(chosen)} motions looked at can be used"
         raise MotionError(source.name, reason, "`kinmo annotate run` with --limit says why of each.")
     today, entry = today or dt.date.today(), prices.of(asked.model)
     counts = _count(composed, counter, entry.output_factor if entry else 1.0)
-    corrected = _corrected(composed, counts, probe, probes)
     left = np.array([not answered(one.request.key) for one in composed])
+    corrected = _corrected(composed, counts, probe, probes)
     total = motions or len(entries)
     scale = _Scale(total, len(chosen), population=len(entries))
     return Estimate(
@@ -175,12 +179,59 @@ def estimate(
     )
 
 
-def spread(entries: Sequence[Entry], sample: int) -> list[Entry]:
-    """Choose so many entries at even distances; all where 0 are asked for or there are no more."""
-    if sample <= 0 or sample >= len(entries):
-        return list(entries)
-    places = (np.arange(sample) + 0.5) * len(entries) / sample
-    return [entries[int(place)] for place in places]
+def estimate_run(
+    source: MotionSource,
+    settings: Settings,
+    *,
+    sample: int = SAMPLE,
+    motions: int | None = None,
+    probes: int = 0,
+    key: str | None = None,
+) -> Estimate:
+    """Estimate the run that such settings make; see `estimate`.
+
+    Args:
+        source: the motions.
+        settings: of the run; those of `asking` say which model, prompt and prices.
+        sample: motions to look at; 0 looks at all.
+        motions: size of the dataset to scale to; None is that of the source.
+        probes: how many motions to ask for real, which costs money; their answers stay in the cache.
+        key: for the tokenizer of the endpoint at `asking.base_url`, where that is given and wants one.
+
+    Raises:
+        MotionError: the prompt, the prices or the motions cannot be used, or the endpoint refuses a probe.
+    """
+    asking, terms = settings.asking, terms_of(settings.asking)
+    prices = load_prices(asking.prices)
+    counter, notes = open_counter(asking.model, prices, base_url=asking.base_url, key=key)
+    with closing(open_cache(cache_folder(settings.cache_dir, "answers"), "answers")) as cache:
+        found = estimate(
+            source,
+            settings,
+            terms.asked,
+            prices,
+            counter,
+            sample=sample,
+            motions=motions,
+            answered=lambda request_key: request_key.encode() in cache,
+            probe=partial(
+                probe_requests,
+                asked=terms.asked,
+                price=terms.price,
+                base_url=asking.base_url,
+                timeout_s=asking.timeout_s,
+                cache_dir=settings.cache_dir,
+            ),
+            probes=probes,
+        )
+    return replace(found, notes=(*notes, *found.notes))
+
+
+def spread(count: int, sample: int) -> list[int]:
+    """Choose so many of `count` places at even distances; all where 0 are asked for or there are no more."""
+    if sample <= 0 or sample >= count:
+        return list(range(count))
+    return [int(place) for place in (np.arange(sample) + 0.5) * count / sample]
 
 
 # ---------------------------------------------------------------- requests
@@ -195,22 +246,12 @@ def compose(
     encoder = open_encoder(settings.sbert_model, settings.cache_dir)
     for start in range(0, len(entries), _BATCH):
         batch = list(enumerate(entries[start : start + _BATCH]))
-        prepared = prepare(source, batch, settings)
-        known = dict(zip(prepared.texts, encoder.encode(prepared.texts), strict=True))
-        found = {place: keyframes(captions, known, settings) for place, captions in prepared.captions.items()}
-        yield from _requests(prepared, found, settings.seed, asked)
-
-
-def _requests(
-    prepared: Prepared, found: dict[int, list[Keyframe]], seed: int, asked: Asked
-) -> Iterator[Composed]:
-    motions = [prepared.motions[place] for place in found]
-    for motion, fields in zip(motions, motions_fields(motions, list(found.values()), seed=seed), strict=True):
-        yield Composed(make_request(motion.motion_id, fields, asked), _answer(motion, seed))
-
-
-def _answer(motion: Motion, seed: int) -> str:
-    return json.dumps(describe_motion(motion, seed=seed), ensure_ascii=False)
+        prepared = stages.prepare(source, settings, batch)
+        vectors = encoder.encode(prepared.texts)
+        composed = stages.compose(source, settings, prepared, vectors, asked)
+        for place, request in composed.requests.items():
+            sentences = describe_motion(prepared.motions[place], seed=settings.seed)
+            yield Composed(request, json.dumps(sentences, ensure_ascii=False))
 
 
 # ---------------------------------------------------------------- tokens
@@ -242,8 +283,7 @@ def _corrected(composed: Sequence[Composed], counts: _Counts, probe: Probe | Non
     """Ask some of the sample for real and scale the counts to what was reported; give how many answered."""
     if probe is None or probes <= 0:
         return 0
-    places = spread([Entry(str(i), "") for i in range(len(composed))], probes)
-    chosen = [int(one.motion_id) for one in places]
+    chosen = spread(len(composed), probes)
     answers = probe([composed[i].request for i in chosen])
     told = [(i, one) for i, one in zip(chosen, answers, strict=True) if one and one.input_tokens]
     if told:
