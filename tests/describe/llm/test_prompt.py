@@ -88,6 +88,37 @@ def test_the_default_explains_every_action_of_its_kind():
         assert all(word in lines[kind] for word in words), f"{kind} {name}"
 
 
+SUBJECTS = {
+    "torso": ("torso", "The torso"),
+    "neck": ("neck", "The head"),
+    "arm": ("left_arm", "The left arm"),
+    "leg": ("left_leg", "The left leg"),
+    "pairs": ("torso__left_arm", "The torso and the left arm"),
+}
+
+
+def test_every_phrase_that_the_default_suggests_is_read_back_as_its_action():
+    section = load_prompt().system.split("THE ACTIONS AND HOW TO SAY THEM\n")[1].split("\n\n")[0]
+    read = 0
+    for line in section.splitlines():
+        kind, rest = line.split(": ", 1)
+        for names, meaning in re.findall(r'(?:^|\. )([^=".]+?) = ([^=]*?)(?=\. [a-zX]|\.$)', rest):
+            for phrase in re.findall(r'"([^"]+)"', meaning):
+                assert_read_back(kind, names, phrase)
+                read += 1
+    assert read > 40
+
+
+def assert_read_back(kind: str, names: str, phrase: str) -> None:
+    field, subject = SUBJECTS[kind]
+    sentence = phrase if phrase.startswith("the ") else f"{subject} {phrase}"
+    if kind == "pairs" and sentence.endswith("head"):
+        field = "neck__left_arm"
+    claims = read_claims(field, sentence[0].upper() + sentence[1:] + ".", 4.0)
+    assert len(claims) == 1, f"{sentence}: {claims}"
+    assert set(claims[0].action.split("_")) <= set(re.split(r"[ /,]+", names)), f"{sentence}: {claims}"
+
+
 def rows(text: str) -> dict[str, str]:
     return dict(re.findall(r"^(\w+) \| (.+)$", text, re.MULTILINE))
 
