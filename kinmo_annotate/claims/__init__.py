@@ -1,0 +1,6 @@
+"""What a sentence says, as claims that can be held against a motion."""
+
+from kinmo_annotate.claims.read import STILL, UNKNOWN, WRONG_PART, Claim, read_claims, read_sentence
+from kinmo_annotate.claims.scan import Time
+
+__all__ = ["STILL", "UNKNOWN", "WRONG_PART", "Claim", "Time", "read_claims", "read_sentence"]

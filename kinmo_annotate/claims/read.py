@@ -1,0 +1,261 @@
+"""Read a sentence back into claims: who did what, which way, how often, when, and in which order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from kinmo_annotate.claims.meanings import OF_KIND, of_pair
+from kinmo_annotate.claims.scan import Phrase, Scan, Time, scan
+from kinmo_annotate.schema.records import NO_MOVEMENT, NOT_DETERMINED, Event
+from kinmo_annotate.schema.vocabulary import field_kind
+
+STILL: Final = "still"
+WRONG_PART: Final = "wrong part"
+UNKNOWN: Final = "not determined"
+_PLACES: Final = {"over": "above", "above": "above", "under": "below", "below": "below", "beneath": "below",
+                  "underneath": "below", "behind": "behind", "front": "in_front"}  # fmt: skip
+_INVERSE: Final = {"above": "below", "below": "above", "in_front": "behind", "behind": "in_front"}
+_PART_KIND: Final = {
+    "arm": "arm",
+    "elbow": "arm",
+    "leg": "leg",
+    "knee": "leg",
+    "neck": "neck",
+    "torso": "torso",
+}
+_GOES_PAST: Final = frozenset(("move", "up", "down", "cross", "return", "reach", "extend", "swing", "jump"))
+_KEPT: Final = 20_000  # sentences remembered, a few tens of MB
+_READ: dict[tuple[str, str], tuple[Claim, ...]] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One thing that a sentence says.
+
+    Attributes:
+        about: the group or pair that it is said of.
+        actions: words of the vocabulary, or `STILL`, `WRONG_PART`, `UNKNOWN`, or a pose such as "raised"; it
+            is wrong only where each of them is.
+        is_pose: whether it is a state that is held, not a movement.
+        count: how often; 0 where nothing is said, negative where it is at least so often.
+        time: when, None where nothing is said.
+        borrowed: whether the time is said in a later clause that follows in time.
+        clause: number of its clause in order of telling.
+        turn: number of its clause in order of time, as the links tell; equal ones are at the same time.
+        denied: whether the sentence says that it does not happen.
+        slight: whether it is said to be small.
+        amount: size said, in metres or degrees; 0 where none is.
+        objects: heights and places said, as (preposition, part).
+    """
+
+    about: str
+    actions: tuple[str, ...]
+    is_pose: bool = False
+    count: int = 0
+    time: Time | None = None
+    borrowed: bool = False
+    clause: int = 0
+    turn: int = 0
+    denied: bool = False
+    slight: bool = False
+    amount: float = 0.0
+    objects: tuple[tuple[str, str], ...] = ()
+
+
+def read_sentence(field: str, sentence: str) -> tuple[Claim, ...]:
+    """Read everything that a sentence claims, in order of telling.
+
+    Args:
+        field: the group or pair that the sentence is written for.
+        sentence: what was written.
+
+    Returns:
+        Claims; empty where the sentence says nothing that the reader knows.
+    """
+    key = (field, sentence)
+    found = _READ.get(key)
+    if found is None:
+        if len(_READ) >= _KEPT:
+            _READ.clear()
+        found = _READ[key] = tuple(_read(field, sentence))
+    return found
+
+
+def read_claims(field: str, sentence: str, duration_s: float) -> list[Event]:
+    """Read the movements of its own field that a sentence claims.
+
+    Args:
+        field: the group or pair that the sentence is about.
+        sentence: what was written.
+        duration_s: length of the motion in seconds, which turns "near the end" into a time.
+
+    Returns:
+        Claims as events, in order; where a sentence gives no time, the whole motion. Empty for "no notable
+        movement".
+    """
+    events = []
+    for claim in read_sentence(field, sentence):
+        if claim.is_pose or claim.denied or claim.about != field:
+            continue
+        start, end = claim.time.span(duration_s) if claim.time else (0.0, duration_s)
+        events.append(Event(field, claim.actions[0], start, end, abs(claim.count) or 1))
+    return events
+
+
+def _read(field: str, sentence: str) -> Iterator[Claim]:
+    plain = sentence.strip().rstrip(".").lower()
+    if plain == NO_MOVEMENT.rstrip(".").lower():
+        yield Claim(field, (STILL,), is_pose=True)
+    elif plain == NOT_DETERMINED.rstrip(".").lower():
+        yield Claim(field, (UNKNOWN,), is_pose=True)
+    else:
+        found = scan(sentence)
+        if _is_of_another(field, found):
+            yield Claim(field, (WRONG_PART,), is_pose=True)
+        turns = _turns(found.links)
+        for phrase in found.phrases:
+            time, borrowed = _time_of(phrase, found)
+            rest = (
+                _count_of(phrase, found), time, borrowed, phrase.clause, turns[phrase.clause], phrase.denied,
+                phrase.slight, phrase.amount, tuple((where, part) for where, _, part in phrase.objects),
+            )  # fmt: skip
+            for about, actions, is_pose in _meanings(field, phrase):
+                yield Claim(about, actions, is_pose, *rest)
+
+
+# whom it is about ------------------------------------------------------------------------------------------
+
+
+def _groups(side: str, part: str, field: str) -> list[str]:
+    """The groups that a part names in a sentence of a field: "the hand" is that of the field's own arm."""
+    members = field.split("__")
+    if part == "body":
+        return ["torso"] if "torso" in members else []
+    kind = _PART_KIND.get(part)
+    if kind is None:
+        return []
+    if kind in ("neck", "torso"):
+        return [kind]
+    if side == "both":
+        return [f"left_{kind}", f"right_{kind}"]
+    if side:
+        return [f"{side}_{kind}"]
+    own = [m for m in members if m.endswith(kind)]
+    return own or [f"left_{kind}", f"right_{kind}"]
+
+
+def _is_of_another(field: str, found: Scan) -> bool:
+    """Tell whether a sentence names parts of the body, and not the one that it is written for."""
+    members = field.split("__")
+    named = {g for side, part, aside in found.named if not aside for g in _groups(side, part, field)}
+    if len(members) == 1:
+        return bool(named) and field not in named and not any(_vague(s, p) for s, p, _ in found.named)
+    named |= {g for side, part, aside in found.named if aside and side for g in _groups(side, part, field)}
+    return any(g not in members for g in named) and not all(m in named for m in members)
+
+
+def _vague(side: str, part: str) -> bool:
+    return part == "body"
+
+
+def _about(field: str, phrase: Phrase) -> list[str]:
+    """The groups that do what a phrase says; the field itself where none is named."""
+    groups = [g for side, part in phrase.who for g in _groups(side, part, field)]
+    return list(dict.fromkeys(groups)) or [field]
+
+
+def _meanings(field: str, phrase: Phrase) -> Iterator[tuple[str, tuple[str, ...], bool]]:
+    """(about, actions, whether a pose) of each claim that a phrase makes."""
+    about = _about(field, phrase)
+    if phrase.verb == "stay":
+        yield from _poses(field, about, phrase)
+        return
+    if "__" in field:
+        of_both = [(field, actions, False) for actions in _pair_meanings(field, about, phrase)]
+        yield from of_both
+        if of_both and not phrase.verb == "reach":
+            return
+    for group in about:
+        kind = field_kind(group)
+        if kind != "pair":
+            side = group.split("_")[0]
+            yield from ((group, actions, False) for actions in OF_KIND[kind](phrase, side))
+
+
+def _pair_meanings(field: str, about: list[str], phrase: Phrase) -> list[tuple[str, ...]]:
+    members = field.split("__")
+    apart = [g for g in about if g in members]
+    other = next((m for m in members if m not in apart), None) if len(apart) == 1 else None
+    seen = {g: w for w, side, part in phrase.objects for g in _groups(side, part, field) if g in members}
+    places = []
+    if other in seen and apart:
+        for way in [*phrase.ways, seen[other]]:
+            action = _PLACES.get(way)
+            if action and phrase.verb in _GOES_PAST:
+                places.append(action if apart[0] == members[0] else _INVERSE[action])
+        if seen[other] in ("toward", "to") and not places and phrase.verb in ("move", "reach", "swing"):
+            return [("approach",)]
+    found = of_pair(phrase)
+    if places:
+        return [(p,) for p in dict.fromkeys(places)]
+    if other is not None and other not in seen and phrase.objects and "torso" not in members:
+        return [f for f in found if f[0] not in ("approach", "part")]
+    return found
+
+
+def _poses(field: str, about: list[str], phrase: Phrase) -> Iterator[tuple[str, tuple[str, ...], bool]]:
+    poses = list(phrase.poses)
+    poses += [{"up": "raised", "down": "lowered"}[w] for w in phrase.ways if w in ("up", "down")]
+    if "upright" in phrase.ways:
+        poses.append("upright")
+    for group in about:
+        for pose in dict.fromkeys(poses):
+            yield group, (pose,), True
+
+
+# when, how often, in which order ---------------------------------------------------------------------------
+
+
+def _time_of(phrase: Phrase, found: Scan) -> tuple[Time | None, bool]:
+    """The time said of a phrase, and whether it stands in a later clause that follows in time."""
+    own = [t for t in found.times if t[1] == phrase.clause]
+    before = [t for t in own if t[0] < phrase.at]
+    if before and before[0][3]:
+        return before[-1][2], False
+    after = [t for t in own if t[0] > phrase.at]
+    if after:
+        return after[0][2], False
+    return _time_of_neighbours(phrase, found)
+
+
+def _time_of_neighbours(phrase: Phrase, found: Scan) -> tuple[Time | None, bool]:
+    later = next((t for t in found.times if t[1] > phrase.clause), None)
+    if later is not None and not later[3]:
+        between = found.links[phrase.clause + 1 : later[1] + 1]
+        if all(link == "while" for link in between):
+            return later[2], False
+        if later[2].unit == "share" and all(link in ("while", "then") for link in between):
+            return later[2], True
+    if found.links[phrase.clause] == "while":
+        earlier = [t for t in found.times if t[1] == phrase.clause - 1]
+        if earlier:
+            return earlier[-1][2], False
+    return None, False
+
+
+def _count_of(phrase: Phrase, found: Scan) -> int:
+    own = [c for c in found.counts if c[1] == phrase.clause]
+    time = min((t[0] for t in found.times if t[1] == phrase.clause and t[0] > phrase.at), default=1 << 30)
+    after = next((n for at, _, n in own if phrase.at < at < time), None)
+    return after if after is not None else next((n for at, _, n in own if at == phrase.at - 1), 0)
+
+
+def _turns(links: list[str]) -> list[int]:
+    """Order in time of the clauses, from the words that link them."""
+    turns = [0]
+    for link in links[1:]:
+        now = turns[-1]
+        turns.append(now + 1 if link in ("then", "before") else now - 1 if link == "after" else now)
+    return turns

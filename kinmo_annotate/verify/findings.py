@@ -1,0 +1,42 @@
+"""What the fact check says of one claim."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from kinmo_annotate.schema.records import Check
+
+SUPPORTED: Final = "supported"
+CONTRADICTED: Final = "contradicted"
+NOT_CHECKABLE: Final = "not checkable"
+VERDICTS: Final = (SUPPORTED, CONTRADICTED, NOT_CHECKABLE)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One claim of one sentence held against the motion.
+
+    Attributes:
+        field: the group or pair whose sentence makes the claim.
+        claim: what it says, in short.
+        verdict: one of `VERDICTS`.
+        evidence: what the motion does, with numbers.
+    """
+
+    field: str
+    claim: str
+    verdict: str
+    evidence: str
+
+    def check(self) -> Check:
+        """The finding as a row of the dataset keeps it."""
+        return Check(self.field, self.claim, self.verdict)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A verdict with its reason, before it is put into words for a field."""
+
+    verdict: str
+    evidence: str
