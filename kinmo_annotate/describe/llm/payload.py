@@ -34,6 +34,7 @@ DIFFERENCES_CHARACTERS: Final = 2900
 _STILL: Final = "Nothing stands out about"
 _PLACES: Final = {"above": "above", "below": "below", "in_front": "in front of", "behind": "behind"}
 _INVERSE: Final = {"above": "below", "below": "above", "in_front": "behind", "behind": "in_front"}
+_AT_ONCE_S: Final = 0.25  # beginnings, and ends, this near to each other are told as one time
 # A hand that goes up or down faster or slower than this, in m/s, does so notably.
 _FAST, _SLOW = 1.3, 0.3
 
@@ -167,14 +168,29 @@ def _row(field: str, clauses: Sequence[Clause], most: int, signals: Signals) -> 
     if not clauses:
         return f"{field} | -"
     telling = sorted(clauses, key=lambda c: -c.weight)[:most]
-    parts = [_told(clause, signals) for clause in sorted(telling, key=lambda c: (c.start_s, c.end_s))]
+    parts = [_told(events, signals) for events in _at_once([e for c in telling for e in c.events])]
     left_out = len(clauses) - len(telling)
     return f"{field} | " + "; ".join(parts) + (f"; +{left_out} smaller" if left_out else "")
 
 
-def _told(clause: Clause, signals: Signals) -> str:
-    what = ", ".join(_action(event, signals) for event in clause.events)
-    start, end = f"{clause.start_s:.1f}", f"{clause.end_s:.1f}"
+def _at_once(events: Sequence[Event]) -> list[list[Event]]:
+    """Gather, in order of time, the events that begin and end with each other."""
+    gathered: list[list[Event]] = []
+    for event in sorted(events, key=lambda e: (e.start_s, e.end_s)):
+        for others in gathered:
+            first = others[0]
+            if max(abs(event.start_s - first.start_s), abs(event.end_s - first.end_s)) <= _AT_ONCE_S:
+                others.append(event)
+                break
+        else:
+            gathered.append([event])
+    return gathered
+
+
+def _told(events: Sequence[Event], signals: Signals) -> str:
+    """Tell events that happen at once: when, then what."""
+    start, end = f"{min(e.start_s for e in events):.1f}", f"{max(e.end_s for e in events):.1f}"
+    what = ", ".join(_action(event, signals) for event in events)
     return f"{start if start == end else f'{start}-{end}'} s {what}"
 
 
