@@ -200,3 +200,18 @@ def endpoint() -> Iterator[Callable[..., Any]]:
     yield start
     for one in started:
         one.stop()
+
+
+@pytest.fixture(scope="session")
+def local_llm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A real small language model behind its own OpenAI-compatible server, for slow tests.
+
+    Gives `local_llm.LocalModel`: url, model, process, log. One thread, about 50 tokens a second when quiet.
+    """
+    local = _endpoint_module("local_llm")
+    try:
+        server = local.LocalModel(tmp_path_factory.mktemp("local_llm") / "server.log")
+    except local.Missing as error:
+        pytest.skip(str(error))
+    yield server.wait()
+    server.stop()

@@ -33,6 +33,8 @@ ERRORS: dict[str, tuple[int, str, str, str | None, str | None]] = {
     "unsupported_parameter": (400, "Unsupported parameter: 'temperature' is not supported with this model.",
                               "invalid_request_error", "temperature", "unsupported_parameter"),
     "context_length": (400, CONTEXT, "invalid_request_error", "messages", "context_length_exceeded"),
+    "context_size": (400, "request (9026 tokens) exceeds the available context size (8192 tokens)",
+                     "exceed_context_size_error", None, None),  # as llama.cpp says it
     "error_500": (500, "The server had an error while processing your request.", "server_error", None, None),
     "error_502": (502, "Bad gateway.", "server_error", None, None),
     "error_503": (503, "The engine is currently overloaded.", "server_error", None, None),

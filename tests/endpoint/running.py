@@ -6,6 +6,7 @@ Loaded by path (tests have no packages): the fixture `endpoint` in tests/conftes
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -73,6 +74,7 @@ class Endpoint:
 def start(log: Path | None = None, port: int = 0, **options: Any) -> Endpoint:
     """Start an endpoint and wait until it listens."""
     command = [sys.executable, str(SERVER), "--port", str(port), "--options", json.dumps(options)]
+    command += ["--parent", str(os.getpid())]
     if log is not None:
         command += ["--log", str(log)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)

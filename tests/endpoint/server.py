@@ -295,8 +295,8 @@ class App:
         return False
 
 
-async def main(app: App, port: int) -> None:
-    """Serve until killed."""
+async def main(app: App, port: int, parent: int | None) -> None:
+    """Serve until killed, or until the process `parent` that started this one has ended."""
     loop = asyncio.get_running_loop()
 
     def unread(last: object) -> None:
@@ -307,8 +307,9 @@ async def main(app: App, port: int) -> None:
     port = server.sockets[0].getsockname()[1]
     sys.stdout.write(json.dumps({"url": f"http://127.0.0.1:{port}/v1", "pid": os.getpid()}) + "\n")
     sys.stdout.flush()
-    async with server:
-        await server.serve_forever()
+    while parent in (None, os.getppid()):
+        await asyncio.sleep(1.0)
+    server.close()
 
 
 def arguments() -> argparse.Namespace:
@@ -321,13 +322,14 @@ def arguments() -> argparse.Namespace:
         "--options", type=json.loads, default={}, help=f"JSON; defaults: {json.dumps(OPTIONS)}"
     )
     parser.add_argument("--log", type=Path, help="a JSONL file: a line for each request")
+    parser.add_argument("--parent", type=int, help="end when this process, which started it, has ended")
     return parser.parse_args()
 
 
 if __name__ == "__main__":
     given = arguments()
     try:
-        asyncio.run(main(App(given.options, given.log), given.port))
+        asyncio.run(main(App(given.options, given.log), given.port, given.parent))
     except ValueError as error:
         sys.exit(f"{error}")
     except KeyboardInterrupt:
