@@ -53,7 +53,8 @@ def estimate(
 ) -> None:
     """Estimate requests, tokens and money of `annotate run --describer openai`, before anything is asked.
 
-    Needs no key and no network, unless --base-url or --probe asks for them. Prices come from a dated list; --prices lays your own over it.
+    Needs no key and no network, unless --base-url or --probe asks for them. Prices come from a dated list;
+    --prices lays your own over it.
 
     Example: [bold]kinmo annotate estimate HumanML3D --model gpt-4o-mini --sample 200[/bold]
     """

@@ -224,6 +224,10 @@ def estimate_run(
             ),
             probes=probes,
         )
+    if terms.price is not None and asking.base_url:
+        notes.append(f"the prices are those of {terms.price.source}, not of {asking.base_url}.")
+    if asking.repair:
+        notes.append("what --repair asks again is not counted: about one request more per motion it mends.")
     return replace(found, notes=(*notes, *found.notes))
 
 

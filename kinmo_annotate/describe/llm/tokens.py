@@ -94,9 +94,10 @@ def open_counter(
         except MotionError as error:
             notes.append(f"{error.where}: {error.reason}; tokens are counted without it.")
     entry = prices.of(model)
-    tokenizer, schema = prices.tokenizer(model), entry.schema_in_prompt if entry else True
+    # servers of one's own constrain the answer by the schema, and do not show it to the model
+    tokenizer, schema = prices.tokenizer(model), entry is not None and entry.schema_in_prompt
     if entry is None:
-        notes.append(f"{model} is not in the list of models: its tokens are counted as those of GPT-4o.")
+        notes.append(f"{model} is not in the list of models: tokens are counted as those of GPT-4o.")
     encode = _tiktoken(entry.tokenizer) if entry else None
     if encode is not None:
         return VocabularyCounter(encode, tokenizer, schema), notes
