@@ -28,6 +28,8 @@ def check_body(body: Any, fields: int | None, refused: list[str]) -> Reply | Non
         if not isinstance(message, dict) or message.get("role") not in ROLES or "content" not in message:
             where = f"messages[{number}]"
             return bad_request(f"Invalid value for '{where}'.", where, "invalid_value")
+    if body.get("stream"):
+        return bad_request("This endpoint does not stream.", "stream", "unsupported_value")
     for name in refused:
         if name in body:
             return _unsupported(name, body[name])

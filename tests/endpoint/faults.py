@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -18,6 +21,7 @@ CONTEXT = (
 ERRORS: dict[str, tuple[int, str, str, str | None, str | None]] = {
     "rate_limit": (429, "Rate limit reached for requests.", "requests", None, "rate_limit_exceeded"),
     "rate_limit_ms": (429, "Rate limit reached for tokens.", "tokens", None, "rate_limit_exceeded"),
+    "rate_limit_date": (429, "Rate limit reached for requests.", "requests", None, "rate_limit_exceeded"),
     "rate_limit_reset": (429, "Rate limit reached for requests.", "requests", None, "rate_limit_exceeded"),
     "rate_limit_bare": (429, "Too many requests.", "requests", None, None),
     "quota": (429, QUOTA, "insufficient_quota", None, "insufficient_quota"),
@@ -35,9 +39,12 @@ ERRORS: dict[str, tuple[int, str, str, str | None, str | None]] = {
     "context_length": (400, CONTEXT, "invalid_request_error", "messages", "context_length_exceeded"),
     "context_size": (400, "request (9026 tokens) exceeds the available context size (8192 tokens)",
                      "exceed_context_size_error", None, None),  # as llama.cpp says it
+    "no_balance": (402, "Insufficient Balance", "unknown_error", None, "invalid_request_error"),
     "error_500": (500, "The server had an error while processing your request.", "server_error", None, None),
     "error_502": (502, "Bad gateway.", "server_error", None, None),
     "error_503": (503, "The engine is currently overloaded.", "server_error", None, None),
+    "error_504": (504, "Gateway timeout.", "server_error", None, None),
+    "error_529": (529, "Overloaded", "overloaded_error", None, None),
 }  # fmt: skip
 HTML = b"<html><head><title>Welcome</title></head><body><h1>Sign in to the network</h1></body></html>"
 
@@ -89,6 +96,8 @@ def _rate_headers(name: str, retry_after_s: float) -> dict[str, str]:
     }
     if name == "rate_limit":
         return reset | {"retry-after": f"{retry_after_s:g}"}
+    if name == "rate_limit_date":
+        return {"retry-after": formatdate(math.ceil(time.time() + retry_after_s), usegmt=True)}
     if name == "rate_limit_ms":
         return reset | {"retry-after-ms": f"{retry_after_s * 1000:g}"}
     return reset if name == "rate_limit_reset" else {}
@@ -184,8 +193,10 @@ def spoil(name: str | None, answer: dict[str, Any]) -> Reply:
         SPOILT[name](answer)
     body = json.dumps(answer, ensure_ascii=False).encode()
     how = name if name in BROKEN else "whole"
-    outcome = "ok" if name in (None, "slow", "no_usage") else name
-    return Reply(200, body, str(outcome), how=str(how), usage=usage)
+    cut_off = any(choice["finish_reason"] == "length" for choice in answer["choices"])
+    good = "length" if cut_off else "ok"
+    outcome = good if name in (None, "slow", "no_usage") else name
+    return Reply(200, body, outcome, how=how, usage=usage)
 
 
 # ---------------------------------------------------------------- whom it happens to

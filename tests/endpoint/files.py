@@ -62,14 +62,16 @@ def parse_multipart(content_type: str, body: bytes) -> list[Part]:
     found = re.search(r'boundary="?([^";]+)"?', content_type)
     if not found:
         return []
-    parts = []
-    for piece in (b"\r\n" + body).split(b"\r\n--" + found[1].encode())[1:-1]:
-        head, _, content = piece.removeprefix(b"\r\n").partition(b"\r\n\r\n")
-        said = head.decode("utf-8", "replace")
+    parts, mark = [], b"--" + found[1].encode()
+    start = body.find(mark)
+    while start >= 0 and (end := body.find(b"\r\n" + mark, start)) >= 0:
+        middle = body.find(b"\r\n\r\n", start, end)
+        said = body[start:middle].decode("utf-8", "replace")
         name = re.search(r'\bname="([^"]*)"', said)
         filename = re.search(r'\bfilename="([^"]*)"', said)
-        if name:
-            parts.append(Part(name[1], filename[1] if filename else None, content))
+        if name and middle >= 0:
+            parts.append(Part(name[1], filename[1] if filename else None, body[middle + 4 : end]))
+        start = end + 2
     return parts
 
 

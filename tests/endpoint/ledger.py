@@ -23,7 +23,8 @@ class Record:
         in_flight: requests being worked on, this one included.
         authorization: whether the header was there; its value is not kept.
         key_as_expected: whether it carried the expected key; None if no key is expected.
-        written: whether the whole answer was handed to the kernel and not thrown away unread.
+        written: whether the whole answer was handed to the kernel and not thrown away unread. What was thrown
+            away is known a moment later: the log then has a second line for it.
     """
 
     number: int
@@ -54,7 +55,7 @@ class Ledger:
         self.records: list[Record] = []
         self.attempts: Counter[str] = Counter()
         self.usage: Counter[str] = Counter()
-        self.cost_usd = 0.0
+        self.cost_usd = self.unheard_usd = 0.0
         self.in_flight = getattr(self, "in_flight", 0)
         self.peak = 0
         self._area = 0.0  # integral of in-flight requests over time
@@ -102,13 +103,25 @@ class Ledger:
         record.written = False
         self.log(record)
 
-    def bill(self, usage: dict[str, Any], prices: dict[str, float], share: float = 1.0) -> None:
-        """Add up tokens and cost; prices are USD for a million tokens, `share` the batch discount."""
+    def bill(
+        self, usage: dict[str, Any], prices: dict[str, float], share: float = 1.0, heard: bool = True
+    ) -> None:
+        """Add up tokens and cost; what the client did not hear of is summed up apart.
+
+        Args:
+            usage: of the answer.
+            prices: USD for a million tokens.
+            share: of the price that is due, 0.5 in a batch.
+            heard: whether the answer went out whole.
+        """
         cached = usage["prompt_tokens_details"]["cached_tokens"]
         fresh, written = usage["prompt_tokens"] - cached, usage["completion_tokens"]
-        self.usage.update(prompt_tokens=fresh + cached, cached_tokens=cached, completion_tokens=written)
         cost = fresh * prices.get("input", 0.0) + written * prices.get("output", 0.0)
         cost += cached * prices.get("cached", prices.get("input", 0.0))
+        if not heard:
+            self.unheard_usd += share * cost / 1e6
+            return
+        self.usage.update(prompt_tokens=fresh + cached, cached_tokens=cached, completion_tokens=written)
         self.cost_usd += share * cost / 1e6
 
     def _change(self, step: int) -> None:
@@ -141,6 +154,7 @@ class Ledger:
             "seconds": seconds,
             "usage": dict(self.usage),
             "cost_usd": self.cost_usd,
+            "unheard_usd": self.unheard_usd,
             "authorization": dict(Counter(_key(record) for record in self.records)),
         }
 

@@ -109,21 +109,29 @@ def usage_of(body: dict[str, Any], content: str, seen: set[str]) -> dict[str, An
 def completion_of(
     body: dict[str, Any], digest: str, fixed: dict[str, str], usage: dict[str, int] | None, seen: set[str]
 ) -> dict[str, Any]:
-    """The chat completion that a healthy endpoint sends; `usage` replaces single counts."""
+    """The chat completion that a healthy endpoint sends; `usage` replaces single counts.
+
+    As at the real API, an answer longer than max_completion_tokens is cut off.
+    """
     wanted = sentences(body, fixed)
     content = json.dumps(wanted, ensure_ascii=False) if wanted else "Hello."
+    most = body.get("max_completion_tokens") or body.get("max_tokens")
+    cut_off = bool(most) and tokens(content) > most
+    if cut_off:
+        content = content.encode()[: 4 * most].decode("utf-8", "ignore")
     counts = usage_of(body, content, seen)
     if usage:
         counts |= {k: usage[k] for k in ("prompt_tokens", "completion_tokens") if k in usage}
         counts["prompt_tokens_details"]["cached_tokens"] = usage.get("cached_tokens", 0)
         counts["total_tokens"] = counts["prompt_tokens"] + counts["completion_tokens"]
+    ended = "length" if cut_off else "stop"
     message = {"role": "assistant", "content": content, "refusal": None, "annotations": []}
     return {
         "id": f"chatcmpl-{digest[:29]}",
         "object": "chat.completion",
         "created": int(time.time()),
         "model": body["model"],
-        "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}],
+        "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": ended}],
         "usage": counts,
         "service_tier": "default",
         "system_fingerprint": "fp_kinmo_tests",

@@ -200,7 +200,7 @@ class App:
             written = await self.send(reply, connection)
             outcome, status = reply.outcome, reply.status
             if reply.usage:
-                self.ledger.bill(reply.usage, self.options["prices"])
+                self.ledger.bill(reply.usage, self.options["prices"], heard=written)
         except asyncio.CancelledError:
             outcome = "stall" if "reply" in locals() and reply.how == "stall" else "client_gone"
             raise

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
+import subprocess
+import sys
 import time
+from urllib.parse import urlsplit
 
 import openai
 import pytest
@@ -89,6 +93,14 @@ def test_the_system_text_is_cached_from_the_second_long_prompt_on(endpoint):
     assert cached == [0, 1500 // 128 * 128]
 
 
+def test_an_answer_is_cut_at_the_length_that_was_asked_for(endpoint):
+    one = endpoint()
+    answer = ask(one, asked(max_completion_tokens=50))
+    assert answer.choices[0].finish_reason == "length"
+    assert answer.usage.completion_tokens == 50
+    assert one.stats()["outcomes"] == {"length": 1}
+
+
 def test_models_and_unknown_addresses(endpoint):
     one = endpoint()
     with openai.OpenAI(base_url=one.url, api_key="k", max_retries=0) as client:
@@ -106,6 +118,7 @@ def test_models_and_unknown_addresses(endpoint):
         ({"response_format": json.loads(json.dumps(FORM).replace('"neck", ', "", 1))}, "required"),
         ({"messages": [{"role": "nobody", "content": "x"}]}, r"messages\[0\]"),
         ({"model": ""}, "model"),
+        ({"stream": True}, "stream"),
     ],
 )
 def test_a_body_that_the_api_would_refuse(endpoint, change, said):
@@ -127,6 +140,10 @@ ERRORS = {
     "error_500": openai.InternalServerError,
     "error_502": openai.InternalServerError,
     "error_503": openai.InternalServerError,
+    "error_529": openai.InternalServerError,
+    "no_balance": openai.APIStatusError,
+    "context_size": openai.BadRequestError,
+    "rate_limit_date": openai.RateLimitError,
     "cut": openai.APIConnectionError,
     "cut_body": openai.APIConnectionError,
     "too_long": openai.APIConnectionError,
@@ -147,6 +164,8 @@ def test_errors_reach_the_client_as_those_of_the_real_api(endpoint):
     assert seen["rate_limit_ms"].response.headers["retry-after-ms"] == "250"
     assert seen["rate_limit"].response.headers["x-ratelimit-reset-requests"] == "250ms"
     assert "retry-after" not in seen["rate_limit_bare"].response.headers
+    assert seen["rate_limit_date"].response.headers["retry-after"].endswith("GMT")
+    assert seen["no_balance"].status_code == 402
     stats = one.stats()
     assert stats["outcomes"] == dict.fromkeys(ERRORS, 1)
     assert stats["answered"] == {}
@@ -286,3 +305,79 @@ def test_in_flight_is_counted(endpoint):
     assert stats["peak_in_flight"] == 20
     assert 10 < stats["mean_in_flight"] <= 20
     assert stats["in_flight"] == 0
+
+
+def raw_request(body, chunked=False):
+    content = json.dumps(body).encode()
+    head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\n"
+    if chunked:
+        parts = [content[:7], content[7:]]
+        content = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in parts) + b"0\r\n\r\n"
+        return head + b"transfer-encoding: chunked\r\n\r\n" + content
+    return head + b"content-length: %d\r\n\r\n" % len(content) + content
+
+
+def connect(endpoint):
+    address = urlsplit(endpoint.url)
+    return socket.create_connection((address.hostname, address.port), timeout=5)
+
+
+def until(check, seconds=3.0):
+    """Whether `check` comes true within so many seconds."""
+    end = time.monotonic() + seconds
+    while not check() and time.monotonic() < end:
+        time.sleep(0.01)
+    return check()
+
+
+@pytest.mark.parametrize("read", [True, False])
+def test_an_answer_that_was_not_read_is_no_answer(endpoint, read):
+    one = endpoint()
+    with connect(one) as line:
+        line.sendall(raw_request(asked()))
+        assert until(lambda: one.stats()["outcomes"] == {"ok": 1})
+        if read:
+            while b'"system_fingerprint"' not in line.recv(65536):
+                pass
+    if read:
+        time.sleep(0.1)
+        assert list(one.stats()["answered"].values()) == [1]
+    else:
+        assert until(lambda: one.stats()["answered"] == {})
+
+
+def test_requests_sent_ahead_in_chunks_and_garbled(endpoint):
+    one = endpoint()
+    with connect(one) as line:
+        line.sendall(raw_request(asked("motion 1")) + raw_request(asked("motion 2"), chunked=True))
+        assert until(lambda: one.stats()["outcomes"] == {"ok": 2})
+    with connect(one) as line:
+        line.sendall(b"hello\r\n\r\n")
+        assert line.recv(1000).startswith(b"HTTP/1.1 400")
+        assert line.recv(1000) == b""
+
+
+def test_what_was_billed_but_not_heard_is_kept_apart(endpoint):
+    one = endpoint(script=[{"at": 1, "fault": "cut_body"}], prices={"input": 1.0, "output": 2.0})
+    with pytest.raises(openai.APIConnectionError):
+        ask(one)
+    usage = ask(one).usage
+    stats = one.stats()
+    cost = (usage.prompt_tokens + 2 * usage.completion_tokens) / 1e6
+    assert stats["cost_usd"] == pytest.approx(cost)
+    assert stats["unheard_usd"] == pytest.approx(cost)
+
+
+def test_the_endpoint_ends_with_the_process_that_started_it(repository):
+    start = "import sys, time; sys.path.insert(0, 'tests/endpoint'); import running; e = running.start()"
+    code = f"{start}; print(e.url, flush=True); time.sleep(0.2)"
+    said = subprocess.run(
+        [sys.executable, "-c", code], cwd=repository, capture_output=True, text=True, check=True
+    )
+    address = urlsplit(said.stdout.strip())
+
+    def refused():
+        with socket.socket() as line:
+            return line.connect_ex((address.hostname, address.port)) != 0
+
+    assert until(refused)
