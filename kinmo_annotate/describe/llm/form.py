@@ -100,18 +100,17 @@ def _reason(kind: str, place: tuple[int | str, ...]) -> str:
 # ---------------------------------------------------------------- the JSON
 
 
-def _json(text: str, *, inside: bool = False) -> Any:
-    """Parse the JSON object in a text; `inside` a string of JSON it is not looked for once more."""
+def _json(text: str) -> Any:
+    """Parse the first JSON object in a text."""
     if not text.strip():
         raise AnswerError("it is empty")
     if len(text) > _MOST_ANSWER:
         raise AnswerError(f"it is longer than {_MOST_ANSWER} characters")
+    text = _unquoted(text)
     begins = re.search(r'\{\s*"', text) or re.search(r"\{", text)
     if begins is None:
         raise AnswerError("it is not a JSON object")
     try:
-        if text.lstrip().startswith('"') and not inside:
-            return _json(str(json.loads(text)), inside=True)
         return json.JSONDecoder(object_pairs_hook=_once).raw_decode(text, begins.start())[0]
     except json.JSONDecodeError as error:
         early = error.pos >= len(text.rstrip()) - 1 or error.msg.startswith("Unterminated string")
@@ -121,18 +120,29 @@ def _json(text: str, *, inside: bool = False) -> Any:
         raise AnswerError("it is not JSON that can be read") from None
 
 
+def _unquoted(text: str) -> str:
+    """Some models put their object into a string of JSON: take it out."""
+    try:
+        inner = json.loads(text) if text.lstrip().startswith('"') else text
+    except ValueError:
+        return text
+    return inner if isinstance(inner, str) else text
+
+
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    names = [name for name, _ in pairs]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise AnswerError(f"field {_plain(twice)[:40]} stands there twice")
-    return dict(pairs)
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise AnswerError(f"field {_plain(name)[:40]} stands there twice")
+        found[name] = value
+    return found
 
 
 # ---------------------------------------------------------------- the sentences
 
 _QUOTES: Final = "\"'“”‘’«»"
 _ENDS: Final = ("!", "?", "。", "！", "？")
+_TAIL: Final = " .,;:-–—…"  # what a text may trail off in
 _GAP: Final = re.compile(r" +([.,;:!?])")
 _BULLET: Final = re.compile(r"^(?:[-•–—]\s+)+")
 _GROUP: Final = "|".join((*GROUP_WORDS.values(), "body", "person", "neck", "limb", "limbs", "arms", "legs"))
@@ -175,7 +185,7 @@ def _tidy(field: str, text: str) -> str:
     text = _TABLE_NAME.sub(lambda match: spoken(match[0]), text)
     label = re.match(rf"(?:the )?{re.escape(spoken(field))}\s*:\s*", text, re.IGNORECASE)
     text = _unwrapped(text[label.end() :] if label else text)
-    bare = text.strip(" .!:;,")
+    bare = text.strip(_TAIL + "!")
     if text in _DASHES or _NONE.fullmatch(bare):
         return NO_MOVEMENT
     return NOT_DETERMINED if _UNKNOWN.fullmatch(bare) else _finished(text)
@@ -194,7 +204,7 @@ def _unwrapped(text: str) -> str:
 
 def _finished(text: str) -> str:
     """Give a text its capital and its full stop."""
-    text = _GAP.sub(r"\1", text).rstrip(" .,;:-–—…")
+    text = _GAP.sub(r"\1", text).rstrip(_TAIL)
     if not text:
         return ""
     return text[0].upper() + text[1:] + ("" if text.endswith(_ENDS) else ".")

@@ -85,6 +85,7 @@ def test_the_order_of_the_fields_does_not_matter():
         " \n%s\n ",
         "\ufeff%s",
         "'%s'",
+        '"%s"',
         "[%s]",
         "<think>left { or right</think>\n%s",
     ],
@@ -301,6 +302,7 @@ def test_any_text_is_read_or_refused(text):
 @given(st.dictionaries(st.sampled_from(FIELDS), TEXTS, max_size=4))
 @example({"torso": "ŉo notable movement"})
 @example({"torso": "- - 'a b'."})
+@example({"torso": "N/A…"})
 @settings(max_examples=400)
 def test_any_sentences_are_tidied_or_refused(texts):
     check_any(json.dumps(GOOD | texts))
