@@ -52,6 +52,10 @@ _UNFIT_REMEDY: Final = "Leave the motion out, or choose another model."
 _LIMIT: Final = re.compile(r"Limit: ([\d,]+)")
 _BYTES_PER_TOKEN: Final = 4
 _LIMIT_SHARE: Final = 0.8  # of the account's limit that a part of a chunk may fill
+_GONE: Final = (
+    "Check --base-url and that the key in OPENAI_API_KEY is of the project that submitted it; "
+    "`kinmo annotate batch cancel` gives it up."
+)
 _FEWEST: Final = 64  # requests of a chunk that is cut further where the limit is not told
 
 
@@ -106,16 +110,27 @@ _COUNTS: Final = (
 )  # fmt: skip
 
 
-def refresh(state: State, api: Api) -> None:
+def refresh(state: State, api: Api, *, save: bool = True) -> None:
     """Ask the endpoint how the batches under way are.
+
+    Args:
+        state: of the dataset.
+        api: the endpoint.
+        save: write down what it says; without, the dataset's lock is not needed.
 
     Raises:
         BatchError: it cannot be asked, or does not know one.
     """
     for chunk in state.chunks:
         if chunk.step == SUBMITTED and chunk.status not in ENDED:
-            remember(chunk, api.retrieve(chunk.batch_id))
-    state.save()
+            try:
+                remember(chunk, api.retrieve(chunk.batch_id))
+            except BatchError as error:
+                if error.kind == "gone":
+                    error = BatchError("gone", f"batch {chunk.batch_id}: {error.reason}", _GONE)
+                raise error from None
+    if save:
+        state.save()
 
 
 def has_ended(chunk: Chunk) -> bool:

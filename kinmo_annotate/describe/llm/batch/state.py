@@ -145,6 +145,12 @@ class State:
         return sum(chunk.requests for chunk in self.chunks if chunk.pending or chunk.under_way)
 
     @property
+    def goes_on(self) -> bool:
+        """Tell whether there is anything to wait for."""
+        pending = any(chunk.pending for chunk in self.chunks) and not self.paused
+        return pending or any(chunk.under_way for chunk in self.chunks)
+
+    @property
     def expected_usd(self) -> float:
         """Estimate what is yet to be paid for chunks that are not collected."""
         return sum(chunk.expected_usd or 0.0 for chunk in self.chunks if chunk.pending or chunk.under_way)
