@@ -1,7 +1,7 @@
 """From a verb and its directions to actions of the vocabulary, for each kind of field.
 
-Each function gives the claims that a phrase makes, each as alternatives: "pushes" may be a reach forward or an
-arm that straightens, and is wrong only where neither happened. The first alternative is the likeliest.
+Each function gives the claims that a phrase makes, each as alternatives: "pushes" may be a reach forward or
+an arm that straightens, and is wrong only where neither happened. The first alternative is the likeliest.
 """
 
 from __future__ import annotations
@@ -10,40 +10,43 @@ from collections.abc import Callable
 from typing import Final
 
 from kinmo_annotate.claims.scan import Phrase
+from kinmo_annotate.claims.words import listed
 
 Actions = tuple[str, ...]
 Meaning = list[Actions]
 
-_GOING: Final = frozenset(
-    [
-        "move",
-        "return",
-        "retreat",
-        "swing",
-        "reach",
-        "extend",
-        "pull",
-        "push",
-        "draw",
-        "part",
-        "circle",
-        "rotate",
-        "look",
-        "up",
-        "down",
-        "on",
-        "cross",
-        "make",
-        "stay",
-        "open",
-    ]
+_GOING: Final = listed(
+    "move return retreat swing reach extend pull push draw part circle rotate look up down on cross make stay "
+    "open"
 )
 _LIMB_WAYS: Final = {
-    "arm": {"forward": "reach_forward", "back": "pull_back", "up": "raise", "down": "lower", "out": "move_out",
-            "in": "move_in", "across": "move_in"},
-    "leg": {"forward": "swing_forward", "back": "swing_back", "up": "lift", "down": "lower",
-            "out": "move_out", "in": "move_in", "across": "move_in"},
+    "arm": {
+        "forward": "reach_forward", "back": "pull_back", "up": "raise", "down": "lower", "out": "move_out",
+        "in": "move_in", "across": "move_in",
+    },
+    "leg": {
+        "forward": "swing_forward", "back": "swing_back", "up": "lift", "down": "lower", "out": "move_out",
+        "in": "move_in", "across": "move_in",
+    },
 }  # fmt: skip
+_LEG_VERBS: Final = {
+    "step": "step", "walk": "step", "jump": "jump", "hop": "hop", "bend": "bend", "fold": "bend",
+    "crouch": "bend", "straight": "straighten",
+}  # fmt: skip
+_TORSO_VERBS: Final[dict[str, Actions]] = {
+    "up": ("rise",), "down": ("sink",), "crouch": ("sink",), "jump": ("jump",), "hop": ("jump", "rise"),
+}  # fmt: skip
+_PAIR_VERBS: Final = {
+    "cross": "cross", "alternate": "alternate", "open": "open", "close": "close", "fold": "close",
+}  # fmt: skip
+_ARM_ALONE: Final[dict[str, Meaning]] = {
+    "extend": [("straighten", "reach_forward", "raise", "move_out")],
+    "reach": [("reach_forward", "raise", "straighten", "move_out")],
+    "pull": [("pull_back", "bend", "lower")],
+    "push": [("reach_forward", "straighten")],
+    "swing": [("swing", "reach_forward", "pull_back")],
+    "part": [("move_out", "raise")],
+}
 _TRAVEL: Final = {
     "forward": "move_forward", "back": "move_backward", "left": "move_left", "right": "move_right",
 }  # fmt: skip
@@ -68,35 +71,27 @@ def of_arm(phrase: Phrase, side: str) -> Meaning:
         return [("straighten" if verb == "straight" else "bend",)]
     if verb == "cross":
         return [("move_in", "cross")]
-    alone: dict[str, Meaning] = {
-        "extend": [("straighten", "reach_forward", "raise", "move_out")],
-        "reach": [("reach_forward", "raise", "straighten", "move_out")],
-        "pull": [("pull_back", "bend", "lower")],
-        "push": [("reach_forward", "straighten")],
-        "swing": [("swing", "reach_forward", "pull_back")],
-        "part": [("move_out", "raise")],
-    }
-    if verb in ("extend", "reach", "pull", "push", "swing", "part") and not ways:
-        return [] if "out" in phrase.ways else alone[verb]
     if verb == "extend" and "elbow" in _who(phrase):
         return [("straighten",)]
+    if verb in _ARM_ALONE and not ways:
+        return [] if "out" in phrase.ways else _ARM_ALONE[verb]
     return ways if verb in _GOING else []
 
 
 def of_leg(phrase: Phrase, side: str) -> Meaning:
     """Claims of a phrase on a leg."""
     verb, ways = phrase.verb, _limb_ways(phrase, "leg", side)
-    simple = {"step": "step", "walk": "step", "jump": "jump", "hop": "hop", "bend": "bend", "fold": "bend", "crouch": "bend",
-              "straight": "straighten"}  # fmt: skip
-    if verb in simple:
-        return [(simple[verb],)]
+    if verb in _LEG_VERBS:
+        return [(_LEG_VERBS[verb],)]
     if verb in ("up", "down"):
         first = "lift" if verb == "up" else "lower"
         return [(first,), *(w for w in ways if w[0] not in ("lift", "lower"))]
     if verb == "kick":
         return ways or [("swing_forward", "lift", "straighten")]
-    if verb == "extend" and (not ways or "knee" in _who(phrase)):
-        return [("straighten", "swing_forward", "swing_back", "move_out")[: 1 if ways else 4]]
+    if verb == "extend" and "knee" in _who(phrase):
+        return [("straighten",)]
+    if verb == "extend" and not ways:
+        return [("straighten", "swing_forward", "swing_back", "move_out")]
     if verb == "swing" and ("forth" in phrase.ways):
         return [("swing_forward",), ("swing_back",)]
     return ways if verb in _GOING and verb != "push" else []
@@ -122,11 +117,9 @@ def of_torso(phrase: Phrase, side: str) -> Meaning:
         return _travel(phrase)
     if verb == "stand":
         return [("rise", "straighten")] if "up" in ways and not phrase.poses else []
-    simple: dict[str, Actions] = {"up": ("rise",), "down": ("sink",), "crouch": ("sink",), "jump": ("jump",),
-                                  "hop": ("jump", "rise"), }  # fmt: skip
     if verb == "down" and "forward" in ways:
         return [("sink", "bend_forward")]
-    return [simple[verb]] if verb in simple else []
+    return [_TORSO_VERBS[verb]] if verb in _TORSO_VERBS else []
 
 
 def _turning(phrase: Phrase) -> Meaning:
@@ -178,9 +171,8 @@ def of_neck(phrase: Phrase, side: str) -> Meaning:
 def of_pair(phrase: Phrase) -> Meaning:
     """Claims of a phrase on how two groups move relative to each other, places left out."""
     verb, ways = phrase.verb, set(phrase.ways)
-    simple = {"cross": "cross", "alternate": "alternate", "open": "open", "close": "close", "fold": "close"}
-    if verb in simple:
-        return [(simple[verb],)]
+    if verb in _PAIR_VERBS:
+        return [(_PAIR_VERBS[verb],)]
     if "opposition" in ways:
         return [("alternate",)]
     found: Meaning = []
@@ -200,7 +192,7 @@ def _who(phrase: Phrase) -> set[str]:
 
 def _limb_ways(phrase: Phrase, kind: str, side: str) -> Meaning:
     """Directions of a limb as actions; "back down" and "back to the side" are ways down, not back."""
-    ways = [w for w in dict.fromkeys(phrase.ways)]
+    ways = dict.fromkeys(phrase.ways)
     known = _LIMB_WAYS[kind]
     found = []
     for way in ways:

@@ -8,23 +8,18 @@ from typing import Final
 
 from kinmo_annotate.claims.meanings import OF_KIND, of_pair
 from kinmo_annotate.claims.scan import Phrase, Scan, Time, scan
+from kinmo_annotate.claims.words import KIND_OF_PART
 from kinmo_annotate.schema.records import NO_MOVEMENT, NOT_DETERMINED, Event
 from kinmo_annotate.schema.vocabulary import field_kind
 
 STILL: Final = "still"
 WRONG_PART: Final = "wrong part"
 UNKNOWN: Final = "not determined"
-_PLACES: Final = {"over": "above", "above": "above", "under": "below", "below": "below", "beneath": "below",
-                  "underneath": "below", "behind": "behind", "front": "in_front"}  # fmt: skip
+_PLACES: Final = {
+    "over": "above", "above": "above", "under": "below", "below": "below", "beneath": "below",
+    "underneath": "below", "behind": "behind", "front": "in_front",
+}  # fmt: skip
 _INVERSE: Final = {"above": "below", "below": "above", "in_front": "behind", "behind": "in_front"}
-_PART_KIND: Final = {
-    "arm": "arm",
-    "elbow": "arm",
-    "leg": "leg",
-    "knee": "leg",
-    "neck": "neck",
-    "torso": "torso",
-}
 _GOES_PAST: Final = frozenset(("move", "up", "down", "cross", "return", "reach", "extend", "swing", "jump"))
 _KEPT: Final = 20_000  # sentences remembered, a few tens of MB
 _READ: dict[tuple[str, str], tuple[Claim, ...]] = {}
@@ -46,7 +41,8 @@ class Claim:
         turn: number of its clause in order of time, as the links tell; equal ones are at the same time.
         denied: whether the sentence says that it does not happen.
         slight: whether it is said to be small.
-        amount: size said, in metres or degrees; 0 where none is.
+        amount: size said, 0 where none is.
+        unit: of the amount, "metres" or "degrees".
         objects: heights and places said, as (preposition, part).
     """
 
@@ -61,6 +57,7 @@ class Claim:
     denied: bool = False
     slight: bool = False
     amount: float = 0.0
+    unit: str = ""
     objects: tuple[tuple[str, str], ...] = ()
 
 
@@ -119,7 +116,7 @@ def _read(field: str, sentence: str) -> Iterator[Claim]:
             time, borrowed = _time_of(phrase, found)
             rest = (
                 _count_of(phrase, found), time, borrowed, phrase.clause, turns[phrase.clause], phrase.denied,
-                phrase.slight, phrase.amount, tuple((where, part) for where, _, part in phrase.objects),
+                phrase.slight, phrase.amount, phrase.unit, tuple((where, part) for where, _, part in phrase.objects),
             )  # fmt: skip
             for about, actions, is_pose in _meanings(field, phrase):
                 yield Claim(about, actions, is_pose, *rest)
@@ -133,7 +130,7 @@ def _groups(side: str, part: str, field: str) -> list[str]:
     members = field.split("__")
     if part == "body":
         return ["torso"] if "torso" in members else []
-    kind = _PART_KIND.get(part)
+    kind = KIND_OF_PART.get(part)
     if kind is None:
         return []
     if kind in ("neck", "torso"):
@@ -175,7 +172,7 @@ def _meanings(field: str, phrase: Phrase) -> Iterator[tuple[str, tuple[str, ...]
     if "__" in field:
         of_both = [(field, actions, False) for actions in _pair_meanings(field, about, phrase)]
         yield from of_both
-        if of_both and not phrase.verb == "reach":
+        if of_both and phrase.verb != "reach":
             return
     for group in about:
         kind = field_kind(group)

@@ -9,73 +9,38 @@ import re
 from dataclasses import dataclass, field
 from typing import Final
 
-from kinmo_annotate.claims.words import COUNTS, NUMBERS, POSES, PREPOSITIONS, WORDS, Word
+from kinmo_annotate.claims.words import (
+    COUNTS,
+    KIND_OF_PART,
+    NUMBERS,
+    POSES,
+    PREPOSITIONS,
+    WORDS,
+    Word,
+    listed,
+)
 
 _TOKEN: Final = re.compile(r"[a-z]+|\d+(?:\.\d+)?|[,.;:%]|[-–—](?=\s*\d)")
-_ARTICLES: Final = frozenset(
-    [
-        "a",
-        "an",
-        "the",
-        "its",
-        "their",
-        "his",
-        "her",
-        "this",
-        "each",
-        "very",
-        "slight",
-        "deep",
-        "slow",
-        "quick",
-    ]
+_ARTICLES: Final = listed("a an the its their his her this each very slight deep slow quick")
+_BEFORE_PART: Final = _ARTICLES | listed("left right upper lower both other own opposite s and person")
+_TO: Final = listed("to and - – — until till")
+_EDGE: Final = listed("at near toward towards by in from until")
+_LASTS: Final = listed("for over lasting within about some")
+_COUNTABLE: Final = listed(
+    "steps step jumps jump hops hop circles circle swings swing waves wave nods nod cycles turns strides "
+    "kicks squats bends full complete large small wide big quick"
 )
-_BEFORE_PART: Final = _ARTICLES | frozenset(
-    ["left", "right", "upper", "lower", "both", "other", "own", "opposite", "s", "and", "person"]
-)
-_TO: Final = frozenset(("to", "and", "-", "–", "—", "until", "till"))
-_EDGE: Final = frozenset(["at", "near", "toward", "towards", "by", "in", "from", "until"])
-_LASTS: Final = frozenset(["for", "over", "lasting", "within", "about", "some"])
-_COUNTABLE: Final = frozenset(
-    [
-        "steps",
-        "step",
-        "jumps",
-        "jump",
-        "hops",
-        "hop",
-        "circles",
-        "circle",
-        "swings",
-        "swing",
-        "waves",
-        "wave",
-        "nods",
-        "nod",
-        "cycles",
-        "turns",
-        "strides",
-        "kicks",
-        "squats",
-        "bends",
-        "full",
-        "complete",
-        "large",
-        "small",
-        "wide",
-        "big",
-        "quick",
-    ]
-)
+_ALL_OF: Final = listed("time motion duration movement")
+_PLURALS: Final = listed("arms hands legs feet wrists knees elbows")
 _SHARES: Final = {"all": (0.0, 1.0), "early": (0.0, 0.4), "mid": (0.25, 0.75), "late": (0.6, 1.0)}
 _PIECES: Final = {"half": 1 / 2, "third": 1 / 3, "quarter": 1 / 4}
 _AT_LEAST_TWICE: Final = -2
 # "back down" goes down, not back
-_RETURNS: Final = frozenset(["up", "down", "upright", "to", "into", "toward", "towards"])
+_RETURNS: Final = listed("up down upright to into toward towards")
 # "in" is a direction only where nothing follows that it is in
-_AFTER_IN: Final = frozenset(("", ",", ".", "and", "at", "from", "to", "toward", "towards", "then"))
+_AFTER_IN: Final = listed("and at from to toward towards then , .") | {""}
 # what is done in one go and may be named as a thing: "in a jump"
-_DEEDS: Final = frozenset(["jump", "hop", "wave", "circle", "kick", "nod", "bow", "step", "crouch"])
+_DEEDS: Final = listed("jump hop wave circle kick nod bow step crouch")
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +136,7 @@ class _Scanner:
         self.denied = self.slight = False
         self.verbs = 0  # in this clause
         self.skip = 0
+        self.sides: dict[str, str] = {}  # kind of limb -> the side that was said of it last
 
     def run(self) -> Scan:
         for i, token in enumerate(self.tokens[:-5]):
@@ -249,7 +215,7 @@ class _Scanner:
             if last is not None and before == "in" and word.meaning == "step":
                 last.ways.append("unison")
             return True
-        if last is not None and last.verb == "make" and last.at >= i - 6:
+        if last is not None and last.verb in ("make", "draw") and last.at >= i - 6:
             return False
         if word.meaning in _DEEDS and {"in", "with"} & set(self.tokens[max(0, i - 4) : i]):
             return False
@@ -301,7 +267,7 @@ class _Scanner:
             self._last.ways.append(word.meaning)
 
     def _plural(self, i: int, word: Word) -> None:
-        """ "Both" alone, in a sentence on a pair, is both of its groups."""
+        """Read "both" alone: in a sentence on a pair it is both of its groups."""
         after = WORDS.get(self.tokens[i + 1])
         if after is None or after.role != "part":
             self.who, self.fresh = [], False
@@ -338,9 +304,10 @@ class _Scanner:
             return "both"
         if sides:
             return sides.pop()
-        return (
-            "both" if self.tokens[i] in ("arms", "hands", "legs", "feet", "wrists", "knees", "elbows") else ""
-        )
+        if self.tokens[i] in _PLURALS:
+            return "both"
+        # "the left arm rises as the elbow bends": the left elbow
+        return self.sides.get(KIND_OF_PART.get(WORDS[self.tokens[i]].meaning, ""), "")
 
     def _object(self, before: str, j: int, side: str, part: str) -> None:
         if before == "of" and j and self.tokens[j - 1] == "front":
@@ -353,6 +320,8 @@ class _Scanner:
         self.found.named.append((side, part, True))
 
     def _subject(self, i: int, side: str, part: str) -> None:
+        if side:
+            self.sides[KIND_OF_PART.get(part, "")] = side
         joined = self.fresh and self.tokens[i - 1] != ""
         self.who = [*self.who, (side, part)] if joined else [(side, part)]
         self.fresh = True
@@ -385,7 +354,7 @@ class _Scanner:
             self.denied = True
 
     def _movement(self, i: int, word: Word) -> None:
-        """ "No notable movement": said to stay still; any other movement is only a noun."""
+        """Read "no notable movement" as staying still; any other movement is only a noun."""
         if self.denied:
             self._add(Phrase(i, len(self.found.links) - 1, "stay", "s", tuple(self.who), poses=["still"]))
             self.denied = False
@@ -438,14 +407,12 @@ class _Scanner:
             self._add_count(i, int(value))
 
     def _range(self, start: float, j: int) -> None:
-        """ "0.5 to 1.2 s", the second number at `j`."""
+        """Read "0.5 to 1.2 s", the second number at `j`."""
         end, after = float(self.tokens[j]), WORDS.get(self.tokens[j + 1])
         if self.tokens[j + 1] == "%":
             self._add_time(j, Time(start / 100, end / 100, "share", "part"))
         elif after is not None and after.role == "unit":
             self._add_time(j, Time(start, end, "s", "range"))
-        elif after is not None and after.role in ("metres", "degrees", "times"):
-            pass
         self.skip = j + 2
 
     def _point(self, i: int, value: float, unit: str) -> None:

@@ -1,4 +1,4 @@
-"""The words that the reader of sentences knows: verbs by what they mean, directions, body parts, links, counts.
+"""The words that the reader knows: verbs by what they mean, directions, body parts, links, counts.
 
 Every inflected form is a key of one dictionary, so that a sentence is read by one look-up a word.
 """
@@ -52,7 +52,8 @@ _VERBS: Final = {
     "nod": "nod",
     "shake": "shake:shakes/shaking/shook",
     "look": "look gaze",
-    "stay": "stay remain keep:keeps/keeping/kept hold:holds/holding/held rest hang:hangs/hanging/hung maintain",
+    "stay": "stay remain keep:keeps/keeping/kept hold:holds/holding/held rest "
+    "hang:hangs/hanging/hung maintain",
     "cross": "cross swap",
     "approach": "approach converge meet:meets/meeting/met",
     "draw": "draw:draws/drawing/drew/drawn",
@@ -134,58 +135,23 @@ _WHENS: Final = {
     "end": "end",
     "nth": "first last final",
 }
-NUMBERS: Final = {
-    word: number
-    for number, word in enumerate(
-        [
-            "zero",
-            "one",
-            "two",
-            "three",
-            "four",
-            "five",
-            "six",
-            "seven",
-            "eight",
-            "nine",
-            "ten",
-            "eleven",
-            "twelve",
-        ]
-    )
-} | {"single": 1}
+_NUMBERS: Final = "zero one two three four five six seven eight nine ten eleven twelve"
+NUMBERS: Final = {word: number for number, word in enumerate(_NUMBERS.split())} | {"single": 1}
 COUNTS: Final = {"once": 1, "twice": 2, "thrice": 3}
 # What stands before a body part that is not what moves: "above the head", "at the elbow".
-PREPOSITIONS: Final = frozenset(
-    [
-        "above",
-        "below",
-        "over",
-        "under",
-        "beneath",
-        "behind",
-        "at",
-        "of",
-        "to",
-        "toward",
-        "towards",
-        "across",
-        "past",
-        "near",
-        "from",
-        "against",
-        "on",
-        "by",
-        "with",
-        "than",
-        "between",
-        "beside",
-        "around",
-        "onto",
-        "into",
-        "about",
-        "along",
-    ]
+KIND_OF_PART: Final = {
+    "arm": "arm", "elbow": "arm", "leg": "leg", "knee": "leg", "neck": "neck", "torso": "torso",
+}  # fmt: skip
+
+
+def listed(words: str) -> frozenset[str]:
+    """The words of a list as a set."""
+    return frozenset(words.split())
+
+
+PREPOSITIONS: Final = listed(
+    "above below over under beneath behind at of to toward towards across past near from against on by with "
+    "than between beside around onto into about along"
 )
 
 

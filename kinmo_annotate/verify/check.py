@@ -21,6 +21,7 @@ from kinmo_annotate.verify.rhythms import (
     flights_of,
     foot_travel,
     in_time,
+    least_cycles,
     repeats_of,
     steps_of,
 )
@@ -28,11 +29,19 @@ from kinmo_annotate.verify.stillness import busiest, judge_pose, judge_stillness
 
 # Writers tell time roughly.
 _TIME_S: Final = 0.5
-_CLOSE_S: Final = 0.15
-_SUPPORTED_FROM: Final = 0.75
-_ABSENT_BELOW: Final = 0.55
-# What is claimed is a part of this at most, while the other way there is this much of notable.
-_FAINT, _PLAIN = 0.4, 0.9
+_SUPPORTED_FROM: Final = 0.8
+_ABSENT_BELOW: Final = 0.66
+# Around the time that is said (margin in s): so little of what is claimed, and so much of its opposite, in
+# units of notable, that the movement went the other way.
+_TIGHT: Final = {
+    "point": ((0.15, 0.4, 0.9), (-0.1, 0.2, 0.6)),
+    "range": ((0.15, 0.4, 0.9), (0.0, 0.35, 0.8)),
+    "part": ((0.0, 0.4, 0.9),),
+    "all": ((0.0, 0.4, 0.9),),
+}
+_POINT_SHARE: Final = 0.12
+# Sizes that are said may be this share of what is seen, or of it what is said.
+_SIZE_SHARE: Final = 0.5
 _TOGETHER: Final = 32
 _PLACE_CHANNEL: Final = {"above": ("up", -1), "below": ("up", 1), "in_front": ("forward", -1),
                          "behind": ("forward", 1)}  # fmt: skip
@@ -126,7 +135,10 @@ def _window(signals: Signals, claim: Claim, margin: float) -> slice:
     total = signals.num_frames
     if claim.time is None:
         return slice(0, total)
-    start, end = claim.time.span(total / signals.fps)
+    duration = total / signals.fps
+    start, end = claim.time.span(duration)
+    if claim.time.said == "point" and margin == _TIME_S:
+        margin = max(margin, _POINT_SHARE * duration)  # what goes on for a while is told by its middle
     if claim.borrowed:
         start = 0.0
     first = min(max(0, int((start - margin) * signals.fps)), total - 2)
@@ -199,6 +211,8 @@ def _judge_move(signals: Signals, claim: Claim, action: str, frames: slice) -> V
     if _goes_the_other_way(signals, claim, action, notable):
         opposite = MOVES[field_kind(field), action].opposite
         return Verdict(CONTRADICTED, f"{words_of(field, opposite)} instead at that time")
+    if _too_small(claim, known.unit, amount):
+        return Verdict(CONTRADICTED, f"at most {evidence}")
     if abs(claim.count) > 1:
         counts = repeats_of(signals, field, action, frames)
         if counts is not None and not _count_fits(claim.count, counts):
@@ -206,6 +220,12 @@ def _judge_move(signals: Signals, claim: Claim, action: str, frames: slice) -> V
                 CONTRADICTED, f"{words_of(field, action)} {counts[0]:.0f} to {counts[1]:.0f} times"
             )
     return Verdict(SUPPORTED if size >= _SUPPORTED_FROM else NOT_CHECKABLE, evidence)
+
+
+def _too_small(claim: Claim, unit: str, amount: float) -> bool:
+    """Tell whether far less is seen than the size that is said."""
+    said = {"metres": "m", "degrees": "deg"}.get(claim.unit)
+    return said == unit and amount < _SIZE_SHARE * claim.amount
 
 
 def _size(amount: float, unit: str) -> str:
@@ -217,10 +237,14 @@ def _goes_the_other_way(signals: Signals, claim: Claim, action: str, notable: fl
     opposite = MOVES[field_kind(claim.about), action].opposite
     if not opposite or claim.time is None or claim.borrowed:
         return False
-    close = _window(signals, claim, _CLOSE_S)
-    own = change(signals, claim.about, action, close) or 0.0
-    other = change(signals, claim.about, opposite, close) or 0.0
-    return own < _FAINT * notable and other > _PLAIN * notable
+    for margin, faint, plain in _TIGHT[claim.time.said]:
+        close = _window(signals, claim, margin)
+        own = change(signals, claim.about, action, close) or 0.0
+        if own < faint * notable:
+            other = change(signals, claim.about, opposite, close) or 0.0
+            if other > plain * notable:
+                return True
+    return False
 
 
 def _count_fits(said: int, counts: tuple[float, float]) -> bool:
@@ -240,7 +264,7 @@ def _judge_count(signals: Signals, claim: Claim, action: str, frames: slice) -> 
         counts, absent = (number, number), number == 0
     else:
         counts = cycles_of(signals, field, action, frames)
-        absent = counts[1] < (0.7 if action == "circle" else 1.0)
+        absent = counts[1] < (0.7 if action == "circle" else 1.5)
     evidence = (
         f"{words_of(field, action)} {counts[0]:.0f} to {counts[1]:.0f} times {_span_text(signals, frames)}"
     )
@@ -250,14 +274,20 @@ def _judge_count(signals: Signals, claim: Claim, action: str, frames: slice) -> 
 
 
 def _judge_together(signals: Signals, field: str, action: str, frames: slice) -> Verdict:
-    first, second = field.split("__")
-    least = min(busiest(signals, group, frames)[0] for group in (first, second))
+    if not all(group.endswith(("arm", "leg")) for group in field.split("__")):
+        return Verdict(NOT_CHECKABLE, "")
+    least = min(busiest(signals, group, frames)[0] for group in field.split("__"))
+    span = _span_text(signals, frames)
     if least < 0.5:
-        return Verdict(CONTRADICTED, f"one of them hardly moves {_span_text(signals, frames)}")
-    alike = in_time(signals, field, frames)
-    evidence = f"their movements correlate by {alike:.1f}"
-    if action == "alternate" and alike > 0.6:
+        return Verdict(CONTRADICTED, f"one of them hardly moves {span}")
+    low, high = in_time(signals, field, frames)
+    evidence = f"their movements correlate by {low:.1f} to {high:.1f} {span}"
+    if action == "together" and high < -0.4:
         return Verdict(CONTRADICTED, evidence)
+    if action == "alternate":
+        cycles = least_cycles(signals, field, frames)
+        if low > 0.5 or cycles < 1.5:
+            return Verdict(CONTRADICTED, f"{evidence}, with {cycles:.0f} cycles of the one that does fewer")
     return Verdict(SUPPORTED, evidence)
 
 
@@ -274,7 +304,7 @@ def _judge_place(signals: Signals, field: str, action: str, frames: slice) -> Ve
         channel, sign = _PLACE_CHANNEL[action]
         amount = _flip(sign * signals.values[field, channel][frames])
     words = words_of(field, action)
-    if amount < 0.4 * notable:
+    if amount < _ABSENT_BELOW * notable:
         return Verdict(CONTRADICTED, f"never {words} {_span_text(signals, frames)}")
     return Verdict(SUPPORTED, f"{words} by {amount:.2f} m")
 

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Final
 
-from kinmo_annotate.claims import Claim
-from kinmo_annotate.differences.swings import turning_points
+from kinmo_annotate.claims import Claim, Time
+from kinmo_annotate.differences.swings import cycles, swings
 from kinmo_annotate.schema.vocabulary import ACTIONS, field_kind
 from kinmo_annotate.signals import Signals
 from kinmo_annotate.verify.findings import CONTRADICTED, Finding
 from kinmo_annotate.verify.moves import shaped, words_of
+from kinmo_annotate.verify.rhythms import step_frames
 
 _SURE_S: Final = 0.1
 _SHARE: Final = 0.7
+_CYCLES: Final = {
+    "sway": ("roll", 8.0),
+    "nod": ("pitch", 9.0),
+    "wave": ("out", 0.1),
+    "swing": ("forward", 0.13),
+}
+_LONGEST_HALF_S: Final = 1.3
 
 
 def broken_order(signals: Signals, field: str, claims: Sequence[Claim]) -> list[Finding]:
@@ -42,26 +49,32 @@ def broken_order(signals: Signals, field: str, claims: Sequence[Claim]) -> list[
     return found
 
 
-def _middle(claim: Claim, duration: float) -> tuple[float, float] | None:
-    """The earliest and the latest that the middle of a claim may be, seconds."""
-    time = claim.time
-    if time is None or claim.borrowed or time.said == "all" or time.end > 1e5:
-        return None
+def _middle(time: Time, duration: float) -> tuple[float, float]:
+    """The earliest and the latest that the middle of what is said may be, seconds."""
     start, end = time.span(duration)
+    middle, spare = (start + end) / 2, _SURE_S / 2
     if time.said == "part":
-        return start, end
-    return ((start + end) / 2 - _SURE_S / 2, (start + end) / 2 + _SURE_S / 2)
+        spare = 0.4 * (end - start)
+    return middle - spare, middle + spare
 
 
 def _said_backwards(early: Claim, late: Claim, duration: float) -> str:
     """The reason where the times that a sentence states run against its words."""
-    a, b = _middle(early, duration), _middle(late, duration)
-    if a is None or b is None or b[1] >= a[0] - _SURE_S / 2:
+    a, b = early.time, late.time
+    if a is None or b is None or early.borrowed or late.borrowed or "all" in (a.said, b.said):
         return ""
-    assert early.time is not None and late.time is not None
-    if early.time.said == late.time.said == "range" and late.time.start >= early.time.start - _SURE_S / 2:
+    if a.end > 1e5 or b.end > 1e5:
         return ""
-    return f"the times stated, {a[0]:.1f} and {b[0]:.1f} s, run the other way"
+    first, second = _middle(a, duration), _middle(b, duration)
+    if a.unit == b.unit == "share":
+        backwards = b.start < a.start and b.end < a.end
+    else:
+        backwards = second[1] < first[0] - _SURE_S / 2
+    if a.said == b.said == "range":
+        backwards = backwards and b.start < a.start - _SURE_S / 2
+    if not backwards:
+        return ""
+    return f"the times stated, around {sum(first) / 2:.1f} and {sum(second) / 2:.1f} s, run the other way"
 
 
 def _done_backwards(signals: Signals, early: Claim, late: Claim) -> str:
@@ -82,7 +95,14 @@ def _times_of(signals: Signals, claim: Claim) -> list[tuple[int, int]]:
     found = []
     for action in claim.actions:
         known = ACTIONS.get((field_kind(claim.about), action))
-        for x in shaped(signals, claim.about, action):
-            points = turning_points(x, _SHARE * known.notable) if known else []
-            found += [(a, b) for a, b in pairwise(points) if x[b] > x[a]]
+        side = claim.about.split("_")[0]
+        if action == "step":
+            found += step_frames(signals, side)
+        elif action in _CYCLES:
+            channel, least = _CYCLES[action]
+            x = signals.values[claim.about, channel]
+            found += [(c.start, c.end) for c in cycles(x, least, _LONGEST_HALF_S * signals.fps)]
+        elif known is not None:
+            for x in shaped(signals, claim.about, action):
+                found += [(s.start, s.end) for s in swings(x, _SHARE * known.notable) if s.delta > 0]
     return found

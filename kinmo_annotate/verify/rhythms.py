@@ -6,6 +6,7 @@ from itertools import pairwise
 from typing import Final
 
 import numpy as np
+from scipy.ndimage import maximum_filter1d
 
 from kinmo_annotate.differences.swings import spans, turning_points
 from kinmo_annotate.schema.skeleton import GROUND, UP
@@ -19,27 +20,36 @@ Range = tuple[float, float]
 _CYCLES: Final[dict[str, tuple[tuple[str, float], ...]]] = {
     "sway": (("roll", 8.0),),
     "nod": (("pitch", 9.0),),
-    "swing": (("forward", 0.13), ("out", 0.13), ("up", 0.13)),
+    "swing": (("forward", 0.13),),
     "wave": (("out", 0.10), ("up", 0.10), ("forward", 0.13), ("flexion", 25.0)),
 }
 CYCLIC: Final = frozenset((*_CYCLES, "circle"))
 FOOTWORK: Final = frozenset(("step", "jump", "hop"))
 # Writers draw the line between small and large differently: counts between these shares of it are all right.
 _SHARES: Final = (0.6, 1.0, 1.3)
-_LOW_HAND_M: Final = -0.35
-_STEP_M, _STEP_UP_M = 0.08, 0.07
-_STEP_SPEEDS: Final = (0.25, 0.5, 0.8)
-_AIRBORNE_M, _DOWN_M, _RISE_M = 0.035, 0.07, 0.03
+_LOW_HAND_M: Final = -0.3
+_WAVING_S: Final = 0.4
+_STEP_M, _STEP_UP_M = 0.06, 0.07
+# slowest speed in m/s, share of the quickest around it, whether a foot that hangs in the air still moves
+_STEP_SPEEDS: Final = ((0.2, 0.0, True), (0.3, 0.3, True), (0.3, 0.4, False))
+_LANDED: Final = 0.35
+_MARCHING: Final = 2
+_HANGING_M: Final = 0.07
+_AIRBORNE_M, _DOWN_M, _RISE_M = 0.04, 0.07, 0.03
 _LANDING_S: Final = 0.15
 _WIDE_M: Final = 0.12
+_SWING_M: Final = 0.06
+_IN_TURN: Final = 1.5
 
 
 def cycles_of(signals: Signals, field: str, action: str, frames: slice) -> Range:
     """How many cycles of a to and fro there are: the fewest and the most that one may count."""
     if action == "circle":
         return _turns(signals, field, frames)
-    if action == "wave" and signals.values[field, "up"][frames].max() < _LOW_HAND_M:
-        return 0.0, 0.0
+    if action == "wave":
+        high = signals.values[field, "up"][frames] > _LOW_HAND_M
+        if (high & (signals.values[field, "over_elbow"][frames] > 0)).sum() < _WAVING_S * signals.fps:
+            return 0.0, 0.0
     counts = [
         (len(turning_points(signals.values[field, channel][frames], share * least)) - 1) / 2
         for channel, least in _CYCLES[action]
@@ -77,18 +87,45 @@ def repeats_of(signals: Signals, field: str, action: str, frames: slice) -> Rang
 
 def steps_of(signals: Signals, side: str, frames: slice) -> Range:
     """How many steps a foot takes: the fewest and the most that one may count."""
-    foot = signals.feet[side][frames]
-    if len(foot) < 3:
-        return 0, 0
-    middle = foot.mean(axis=1)
-    speed = np.linalg.norm(np.diff(middle, axis=0), axis=-1) * signals.fps
-    counts = [sum(_is_step(middle[a : b + 1]) for a, b in spans(speed > least)) for least in _STEP_SPEEDS]
+    own = _moves(signals, side, frames)
+    other = _moves(signals, "right" if side == "left" else "left", frames)
+    marches = min(max(map(len, own)), max(map(len, other))) >= _MARCHING
+    counts = [sum(marches or is_step for _, _, is_step in moves) for moves in own]
     return min(counts), max(counts)
 
 
-def _is_step(path: Array) -> bool:
-    far = float(np.abs(path[:, GROUND] - path[0, GROUND]).max())
-    return far >= _STEP_M or float(np.ptp(path[:, UP])) >= _STEP_UP_M
+def step_frames(signals: Signals, side: str) -> list[tuple[int, int]]:
+    """Frames of every movement of a foot that may be a step."""
+    return [(a, b) for a, b, _ in _moves(signals, side, slice(0, signals.num_frames))[0]]
+
+
+def _moves(signals: Signals, side: str, frames: slice) -> list[list[tuple[int, int, bool]]]:
+    """Movements of a foot and whether they are steps, by several thresholds of speed."""
+    foot = signals.feet[side][frames]
+    if len(foot) < 3:
+        return [[]]
+    speed = np.zeros(len(foot))
+    speed[1:] = np.sqrt((np.diff(foot, axis=0) ** 2).sum(-1).max(axis=1)) * signals.fps
+    around = maximum_filter1d(speed, 2 * int(0.5 * signals.fps) + 1)
+    height = foot[..., UP].mean(axis=1)
+    lifted = height > height.min() + _HANGING_M
+    found = []
+    for least, share, hanging in _STEP_SPEEDS:
+        moving = speed > np.maximum(least, share * around)
+        found.append(_stepping(foot, spans(moving | lifted if hanging else moving)))
+    return found
+
+
+def _stepping(foot: Array, moves: list[tuple[int, int]]) -> list[tuple[int, int, bool]]:
+    """Which of the movements of a foot (T, 2, 3) go anywhere, and whether it lands elsewhere."""
+    found = []
+    for a, b in moves:
+        path = foot[max(0, a - 1) : b + 1]
+        away = np.abs(path - path[0])
+        far, landed = float(away[:, :, GROUND].max()), float(away[-1][:, GROUND].max())
+        if far >= _STEP_M or float(away[..., UP].max()) >= _STEP_UP_M:
+            found.append((a, b, landed >= max(_STEP_M, _LANDED * far)))
+    return found
 
 
 def foot_travel(signals: Signals, side: str, frames: slice) -> float:
@@ -111,7 +148,8 @@ def flights_of(signals: Signals, frames: slice, hop: str = "") -> int:
             continue
         own, other = (left, right) if hop == "left" else (right, left)
         if hop:
-            count += bool(other[before : after + 1].min() > _AIRBORNE_M or own[after] < other[after])
+            own_lands = own[after] < other[after] or own[before] < other[before]
+            count += bool(own_lands and min(other[before], other[after]) > _AIRBORNE_M)
         else:
             count += bool(
                 max(left[before], right[before]) < _DOWN_M or max(left[after], right[after]) < _DOWN_M
@@ -122,16 +160,28 @@ def flights_of(signals: Signals, frames: slice, hop: str = "") -> int:
 # limbs together --------------------------------------------------------------------------------------------
 
 
-def in_time(signals: Signals, field: str, frames: slice) -> float:
-    """How far two limbs swing alike: 1 together, -1 in turn, 0 where one of them hardly swings."""
-    best = 0.0
+def in_time(signals: Signals, field: str, frames: slice) -> tuple[float, float]:
+    """How far two limbs swing alike, at least and at most: 1 together, -1 in turn; 0, 0 where they do not."""
     first, second = field.split("__")
-    for a, b in (("forward", "forward"), ("height", "height"), ("up", "up"), ("out", "out")):
-        if (first, a) not in signals.values or (second, b) not in signals.values:
+    found = []
+    for channel in ("forward", "height", "up", "out"):
+        x, y = (signals.values.get((limb, channel)) for limb in (first, second))
+        if x is None or y is None or min(np.ptp(x[frames]), np.ptp(y[frames])) < _SWING_M:
             continue
-        x, y = signals.values[first, a][frames], signals.values[second, b][frames]
-        if len(x) < 4 or min(np.ptp(x), np.ptp(y)) < 0.05:
-            continue
-        r = float(np.corrcoef(x, y)[0, 1])
-        best = r if abs(r) > abs(best) else best
-    return best
+        found.append(float(np.corrcoef(x[frames], y[frames])[0, 1]))
+    return (min(found), max(found)) if found else (0.0, 0.0)
+
+
+def least_cycles(signals: Signals, field: str, frames: slice) -> float:
+    """How many cycles the one of two limbs goes to and fro that does so less."""
+    return min(_cycles_of_limb(signals, limb, frames) for limb in field.split("__"))
+
+
+def _cycles_of_limb(signals: Signals, limb: str, frames: slice) -> float:
+    if limb.endswith("leg"):
+        steps = steps_of(signals, limb.split("_")[0], frames)[1]
+        if steps >= _IN_TURN:
+            return steps
+    channels = ("forward", "height", "up", "out")
+    seen = [signals.values[limb, c][frames] for c in channels if (limb, c) in signals.values]
+    return max((len(turning_points(x, _SWING_M)) - 1) / 2 for x in seen)

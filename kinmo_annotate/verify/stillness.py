@@ -35,7 +35,7 @@ _CARRIED: Final = {
 }  # fmt: skip
 # Slower than this much of notable a second is a drift that nobody would tell.
 _DRIFT: Final = 0.45
-_MOVES_FROM: Final = 1.6
+_MOVES_FROM: Final = 1.3
 _STILL_UP_TO: Final = 1.0
 _HANGS_M, _RAISED_M = -0.30, -0.15
 _BENT_DEG, _STRAIGHT_DEG, _TILTED_DEG = 25.0, 60.0, 35.0
