@@ -27,7 +27,7 @@ def test_people_get_a_table_with_the_price_and_its_date(run, make_folder):
     result = run(make_folder(4))
     assert result.exit_code == 0, result.output
     words = ("gpt-4o-mini", "4 of 4 looked at", "tokens in", "tokens out", "cost, standard", "$", "batch API")
-    for word in (*words, "prompt caching", "prices of", "time"):
+    for word in (*words, "prompt caching", "prices read on", "time"):
         assert word in result.stdout, word
     assert "2027-01-14" in result.stderr
     assert "gpt-6-luna" in result.stderr
