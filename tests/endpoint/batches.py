@@ -179,6 +179,7 @@ class Batches:
             if results:
                 batch.shown[f"{name}_file_id"] = self._write(batch, name, results)
         expired = any(result["error"] and result["error"]["code"] == EXPIRED[0] for result in bad)
+        batch.lines = []
         ended = "cancelled" if missed is CANCELLED else "expired" if expired else "completed"
         self._set(batch, ended, at)
 

@@ -120,6 +120,7 @@ def parameters(port: int, slots: int, context: int) -> Any:
     settings.hostnames, settings.port = ["127.0.0.1"], port
     settings.n_ctx, settings.n_parallel = context * slots, slots
     settings.cpuparams.n_threads = settings.cpuparams_batch.n_threads = 1
+    settings.n_batch = 512  # a request whose client has left is dropped after this many tokens of its prompt
     settings.n_threads_http = 4
     settings.offline, settings.ui, settings.fit_params = True, False, False
     settings.cors_origins = "http://127.0.0.1"

@@ -259,7 +259,7 @@ class App:
         options = self.options
         digest = digest_of(body)
         record = self.ledger.line(digest, str(body.get("model", "")), batch)
-        written = json.dumps(body, ensure_ascii=False).encode()
+        written = json.dumps(body, ensure_ascii=False).encode() if options["script"] else b""
         fault, fixed = self.fate(Request("POST", CHAT, {}, {}, written), record)
         reply = check_body(body, options["fields"], options["refuse_parameters"])
         if reply is None and is_error(fault):
