@@ -3,7 +3,7 @@
 plan      every split's listing is cut into fixed shards; those finished before are kept
 prepare   load and caption the motions of a shard         (workers, some shards ahead)
 embed     each distinct text once                         (this process)
-finish    keyframes, descriptions, rows                   (workers)
+finish    keyframes, descriptions, checks, rows           (workers; a language model is asked in `asking`)
 write     the shard, its record, the manifest             (this process, in order)
 """
 
@@ -14,6 +14,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -24,13 +25,26 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from kinmo_annotate.asking import Dialogue, Terms, terms_of
+from kinmo_annotate.caches import cache_folder
+from kinmo_annotate.describe.llm.ask import Halt
 from kinmo_annotate.engines.local import Engine, Result, open_engine
 from kinmo_annotate.resume import RunFolder, ShardPlan, listing_digest, open_run_folder, plan_shards
 from kinmo_annotate.schema.records import Failure, MotionError, Provenance
 from kinmo_annotate.schema.shards import DATA_DIR, SCHEMA
 from kinmo_annotate.settings import Settings
 from kinmo_annotate.sources.base import Entry, MotionSource, failure
-from kinmo_annotate.stages import CAPTIONERS, DESCRIBERS, STAGES, Finished, Prepared, Vectors, resolve
+from kinmo_annotate.stages import (
+    CAPTIONERS,
+    DESCRIBERS,
+    STAGES,
+    Finished,
+    Prepared,
+    Vectors,
+    finish,
+    prepare,
+    resolve,
+)
 
 if TYPE_CHECKING:
     from kinmo_annotate.keyframes import TextEncoder
@@ -40,7 +54,7 @@ __all__ = ["STAGES", "Progress", "Settings", "Summary", "annotate"]
 _BATCH: Final = 32  # motions that a worker takes at once
 _AHEAD: Final = 4  # shards that are prepared meanwhile; enough to use the seconds that opening sBERT takes
 _TEXTS_AT_ONCE: Final = 512  # between two looks at the progress and at Ctrl-C
-_PROMPT_VERSION: Final = "none"  # the rules need no prompt
+_NO_PROMPT: Final = "none"  # the rules need none
 
 
 class Progress(Protocol):
@@ -80,6 +94,11 @@ class Summary:
         texts: texts embedded by this run.
         seconds: work per stage in this run, all workers together.
         wall_seconds: duration of this run.
+        verdicts: claims of this run's sentences by what the fact check says of them.
+        requests: counts of what a language model was asked in this run; None for other describers.
+        from_cache: answers that were found instead of asked for.
+        spent_usd: paid for this dataset so far, runs before included.
+        halted: why asking ended early, if it did.
         complete: whether every motion asked for is a row or a failure now.
     """
 
@@ -93,12 +112,17 @@ class Summary:
     texts: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
     wall_seconds: float = 0.0
+    verdicts: dict[str, int] = field(default_factory=dict)
+    requests: dict[str, Any] | None = None
+    from_cache: int = 0
+    spent_usd: float | None = None
+    halted: Halt | None = None
     complete: bool = False
 
     @property
     def motions_per_s(self) -> float:
         """Speed of this run."""
-        return (self.rows - self.kept) / self.wall_seconds if self.wall_seconds else 0.0
+        return max(0, self.rows - self.kept) / self.wall_seconds if self.wall_seconds else 0.0
 
     @property
     def keyframes_per_motion(self) -> float:
@@ -131,6 +155,7 @@ def annotate(
     progress: Progress | None = None,
     stop: Callable[[], bool] = lambda: False,
     force: bool = False,
+    retry_failures: bool = False,
 ) -> Summary:
     """Annotate every motion of a source into a dataset, going on where an earlier run was cut off.
 
@@ -139,8 +164,10 @@ def annotate(
         out: the dataset folder, made where it is missing.
         settings: of the run.
         progress: told of every batch.
-        stop: asked between shards; once it says True the shards in hand are finished and the run ends.
-        force: begin over where a dataset is there already.
+        stop: asked between shards; once it says True the shards in hand are finished and the run ends. A
+            language model is asked nothing more then, and its shards are written as far as they are answered.
+        force: begin over where a dataset is there already; answers that were paid for are used again.
+        retry_failures: do the motions again that failed before.
 
     Raises:
         MotionError: the source lists nothing, or a setting names what is not there.
@@ -150,12 +177,16 @@ def annotate(
     started = time.perf_counter()
     entries, listed = _listing(source, settings.limit)
     resolve(settings.captioner, CAPTIONERS, "captioner")([], seed=settings.seed)  # tells what it lacks now
-    resolve(settings.describer, DESCRIBERS, "describer")
+    terms = terms_of(settings.asking) if settings.asks else None
+    if terms is None:
+        resolve(settings.describer, DESCRIBERS, "describer")
     recorded = settings.in_rows() | {"source": source.name, "listing": listing_digest(entries, listed)}
     summary = Summary(out, len(entries) + len(listed))
-    with open_run_folder(out, recorded, _PROMPT_VERSION, force=force) as folder:
+    version_of_prompt = terms.prompt.fingerprint if terms else _NO_PROMPT
+    with open_run_folder(out, recorded, version_of_prompt, force=force) as folder:
         plans = plan_shards(entries, settings.shard_size)
-        _Run(folder, settings, summary, progress or _Nobody(), stop).go(source, plans, listed)
+        run = _Run(folder, settings, summary, progress or _Nobody(), stop, terms)
+        run.go(source, plans, listed, retry_failures=retry_failures)
     summary.wall_seconds = time.perf_counter() - started
     return summary
 
@@ -200,48 +231,89 @@ class _Run:
         summary: Summary,
         progress: Progress,
         stop: Callable[[], bool],
+        terms: Terms | None,
     ) -> None:
         self.folder, self.settings, self.summary = folder, settings, summary
-        self.progress, self.stop = progress, stop
+        self.progress, self.stop, self.terms = progress, stop, terms
+        self.dialogue: Dialogue | None = None
 
-    def go(self, source: MotionSource, plans: Sequence[ShardPlan], listed: Sequence[Failure]) -> None:
+    def go(
+        self,
+        source: MotionSource,
+        plans: Sequence[ShardPlan],
+        listed: Sequence[Failure],
+        *,
+        retry_failures: bool,
+    ) -> None:
         """Do what is left, then close the dataset."""
-        finished = self.folder.restore(plans, listed)
+        finished = self.folder.restore(plans, listed, retry_failures=retry_failures)
         for record in finished.values():
             self._count_kept(record.name, record.rows)
         left = [plan for plan in plans if plan.name not in finished]
         if left:
-            motions = sum(len(plan.entries) for plan in left)
-            for stage in STAGES:
-                self.progress.expect(stage, {"embeddings": 0, "write": len(left)}.get(stage, motions))
-            with open_engine(source, self.settings) as engine:
+            self._expect(left)
+            with open_engine(source, self.settings) as engine, self._asking(engine):
                 self._through(engine, left)
         self.summary.failures = self.folder.close(plans, listed)
+        self.summary.rows = self.folder.rows
         self.summary.complete = self.summary.rows + len(self.summary.failures) == self.summary.asked
+
+    def _expect(self, plans: Sequence[ShardPlan]) -> None:
+        motions = sum(len(plan.entries) for plan in plans)
+        for stage in STAGES:
+            if stage != "ask" or self.terms:
+                self.progress.expect(stage, {"embeddings": 0, "write": len(plans)}.get(stage, motions))
+
+    @contextmanager
+    def _asking(self, engine: Engine) -> Iterator[None]:
+        """Hold the dialogue with a language model open, where there is one."""
+        if self.terms is None:
+            yield
+            return
+        dialogue = Dialogue(
+            self.folder.out, self.settings, self.terms, engine, stop=self.stop,
+            answered=lambda motions: self.progress.advance("ask", motions),
+        )  # fmt: skip
+        try:
+            with dialogue:
+                self.dialogue = dialogue
+                yield
+        finally:
+            self.summary.requests = dialogue.tally.as_json()
+            self.summary.from_cache = dialogue.answers.from_cache
+            self.summary.spent_usd = dialogue.answers.spent_usd if self.terms.price else None
+            self.summary.halted = dialogue.halted
+            self._spent("ask", dialogue.tally.wall_s)
 
     def _through(self, engine: Engine, plans: Sequence[ShardPlan]) -> None:
         """Take shards through the stages: one is embedded while the next are prepared, the last finished."""
         encoder = _OpenEncoder(self.settings)
         created_at = _now()
         finishing: deque[_InHand] = deque()
+        # A language model answers slowly and many at a time: several shards wait for it together.
+        waiting = _AHEAD if self.dialogue else 1
         for shard in self._prepared_ahead(engine, plans):
             self._embed_and_finish(engine, shard, encoder, created_at)
             finishing.append(shard)
-            if len(finishing) > 1:
+            if len(finishing) > waiting:
                 self._write(finishing.popleft())
         for shard in finishing:
             self._write(shard)
+
+    def _ending(self) -> bool:
+        """Tell whether no further shard is to be begun."""
+        return self.stop() or (self.dialogue is not None and self.dialogue.halted is not None)
 
     def _prepared_ahead(self, engine: Engine, plans: Sequence[ShardPlan]) -> Iterator[_InHand]:
         """Give shards in order, with the next ones already being prepared, until told to stop."""
         queue: deque[_InHand] = deque()
         for plan in plans:
-            queue.append(_InHand(plan, [engine.prepare(batch) for batch in _batches(plan.entries)]))
+            queue.append(_InHand(plan, [engine.submit(prepare, batch) for batch in _batches(plan.entries)]))
             if len(queue) > _AHEAD:
                 yield queue.popleft()
-            if self.stop():
+            if self._ending():
                 return
-        while queue and not self.stop():
+        while queue and not self._ending():
             yield queue.popleft()
 
     def _embed_and_finish(
@@ -258,12 +330,19 @@ class _Run:
             {text for batch in prepared for text in batch.texts}, key=lambda text: (len(text), text)
         )
         known = self._embed(texts, encoder)
-        provenance = _provenance(self.settings, encoder.get().name, created_at)
+        provenance = _provenance(self.settings, self.terms, encoder.get().name, created_at)
         place = {text: index for index, text in enumerate(texts)}
         for one in prepared:
             vectors = known[[place[text] for text in one.texts]]
-            shard.finishing.append(engine.finish(one, vectors, provenance))
+            shard.finishing.append(self._finish(engine, one, vectors, provenance))
         shard.preparing.clear()
+
+    def _finish(
+        self, engine: Engine, prepared: Prepared, vectors: Vectors, provenance: Provenance
+    ) -> Result[Finished]:
+        if self.dialogue:
+            return self.dialogue.describe(prepared, vectors, provenance)
+        return engine.submit(finish, prepared, vectors, provenance)
 
     def _embed(self, texts: list[str], encoder: _OpenEncoder) -> Vectors:
         """Embed texts a few at a time."""
@@ -283,15 +362,17 @@ class _Run:
         done = []
         for result, batch in zip(shard.finishing, _batches(shard.plan.entries), strict=True):
             done.append(result.result())
-            for stage in ("keyframes", "describe", "rows"):
+            for stage in ("keyframes", "describe", "check", "rows"):
                 self.progress.advance(stage, len(batch))
         started = time.perf_counter()
         table = pa.concat_tables([SCHEMA.empty_table(), *(one.table for one in done)]).combine_chunks()
         failures = [one.failures[position] for one in done for position in sorted(one.failures)]
-        record = self.folder.write(shard.plan, table, failures)
+        left = sum(one.left for one in done)
+        self.folder.write(shard.plan, table, failures, complete=not left)
         self._spent("write", time.perf_counter() - started)
-        self.summary.rows += record.rows
         for one in done:
+            for verdict, count in one.verdicts.items():
+                self.summary.verdicts[verdict] = self.summary.verdicts.get(verdict, 0) + count
             for stage, seconds in one.seconds.items():
                 self._spent(stage, seconds)
             self.summary.keyframes += one.keyframes
@@ -303,7 +384,6 @@ class _Run:
 
     def _count_kept(self, name: str, rows: int) -> None:
         """Count the rows of a shard that an earlier run finished."""
-        self.summary.rows += rows
         self.summary.kept += rows
         if rows:
             path = self.folder.out / DATA_DIR / name
@@ -326,7 +406,8 @@ class _OpenEncoder:
         from kinmo_annotate.keyframes import open_encoder
 
         try:
-            self._encoder = open_encoder(self._settings.sbert_model, self._settings.cache_dir)
+            folder = cache_folder(self._settings.cache_dir, "embeddings")
+            self._encoder = open_encoder(self._settings.sbert_model, folder)
         except Exception as error:  # told to whoever waits for the encoder
             self._error = error
 
@@ -349,11 +430,12 @@ def _batches(entries: Sequence[Entry]) -> list[list[tuple[int, Entry]]]:
     return [numbered[start : start + _BATCH] for start in range(0, len(numbered), _BATCH)]
 
 
-def _provenance(settings: Settings, sbert_model: str, created_at: str) -> Provenance:
+def _provenance(settings: Settings, terms: Terms | None, sbert_model: str, created_at: str) -> Provenance:
+    rules = "rules" if settings.describer in DESCRIBERS else settings.describer
     return Provenance(
         describer=settings.describer,
-        model="rules" if settings.describer in DESCRIBERS else settings.describer,
-        prompt_version=_PROMPT_VERSION,
+        model=terms.asked.model if terms else rules,
+        prompt_version=terms.prompt.fingerprint if terms else _NO_PROMPT,
         captioner=settings.captioner,
         sbert_model=sbert_model,
         keyframe_threshold=settings.keyframe_threshold,

@@ -45,7 +45,8 @@ from kinmo_annotate.sources.base import Entry
 LOCK_NAME: Final = ".kinmo.lock"
 PROGRESS_DIR: Final = ".progress"
 _COMPLETE: Final = "complete"  # the one setting that changes while a run goes on
-_OTHERS: Final = (LOCK_NAME, PROGRESS_DIR, f".{MANIFEST_NAME}.tmp")
+# What may be there before a dataset is: leftovers, and answers brought along to rebuild it from.
+_OTHERS: Final = (LOCK_NAME, PROGRESS_DIR, f".{MANIFEST_NAME}.tmp", "answers")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +59,16 @@ class ShardPlan:
 
 @dataclass(frozen=True, slots=True)
 class ShardRecord:
-    """What became of a shard. One whose motions all failed has no rows, no file and no digest."""
+    """What became of a shard. One without rows has no file and no digest.
+
+    One that is not complete holds what was answered before asking was halted, and is done again.
+    """
 
     name: str
     rows: int
     sha256: str
     failures: tuple[Failure, ...]
+    complete: bool = True
 
 
 def plan_shards(entries: Sequence[Entry], size: int) -> list[ShardPlan]:
@@ -92,12 +97,20 @@ class RunFolder:
         self.out, self.manifest = out, manifest
         self._records: dict[str, ShardRecord] = {}
 
-    def restore(self, plans: Sequence[ShardPlan], listed: Sequence[Failure]) -> dict[str, ShardRecord]:
+    @property
+    def rows(self) -> int:
+        """Rows that the dataset holds."""
+        return sum(record.rows for record in self._records.values())
+
+    def restore(
+        self, plans: Sequence[ShardPlan], listed: Sequence[Failure], *, retry_failures: bool = False
+    ) -> dict[str, ShardRecord]:
         """Find the shards that are finished, from the records of a cut run or from a complete dataset.
 
         Args:
             plans: all shards of the run.
             listed: failures that the source's listing found, which belong to no shard.
+            retry_failures: count a shard with failures as not finished.
         """
         folder = self.out / PROGRESS_DIR
         records = _read_records(folder) if folder.is_dir() else self._records_of_complete(plans, listed)
@@ -105,7 +118,15 @@ class RunFolder:
         self._records = {
             name: record for name, record in records.items() if name in names and self._intact(record)
         }
-        return dict(self._records)
+        finished = {
+            name: record
+            for name, record in self._records.items()
+            if record.complete and not (retry_failures and record.failures)
+        }
+        if not folder.is_dir() and len(finished) < len(plans):
+            for record in self._records.values():  # a complete dataset is taken apart: remember its shards
+                self._record(record)
+        return finished
 
     def _records_of_complete(
         self, plans: Sequence[ShardPlan], listed: Sequence[Failure]
@@ -134,8 +155,16 @@ class RunFolder:
             return not path.exists()
         return path.is_file() and sha256_of(path) == record.sha256
 
-    def write(self, plan: ShardPlan, table: pa.Table, failures: Sequence[Failure]) -> ShardRecord:
+    def write(
+        self, plan: ShardPlan, table: pa.Table, failures: Sequence[Failure], *, complete: bool = True
+    ) -> ShardRecord:
         """Write a finished shard, then its record, then a manifest that names it.
+
+        Args:
+            plan: of the shard.
+            table: its rows.
+            failures: its motions that failed.
+            complete: whether those are all of its motions.
 
         Raises:
             DatasetError: something cannot be written; what was finished before stays.
@@ -146,11 +175,14 @@ class RunFolder:
         else:
             path.unlink(missing_ok=True)
             info = ShardInfo(plan.name, 0, "")
-        record = ShardRecord(plan.name, info.rows, info.sha256, tuple(failures))
-        _write_json(self.out / PROGRESS_DIR / f"{plan.name}.json", asdict(record))
+        record = ShardRecord(plan.name, info.rows, info.sha256, tuple(failures), complete)
+        self._record(record)
         self._records[plan.name] = record
         self._publish()
         return record
+
+    def _record(self, record: ShardRecord) -> None:
+        _write_json(self.out / PROGRESS_DIR / f"{record.name}.json", asdict(record))
 
     def _publish(self) -> None:
         kept = [record for record in self._records.values() if record.rows]
@@ -167,7 +199,8 @@ class RunFolder:
         failures = [*listed, *(failure for record in records for failure in record.failures)]
         write_failures(failures, self.out / FAILURES_NAME)
         self.manifest.failures = len(failures)
-        self.manifest.settings[_COMPLETE] = len(records) == len(plans)
+        finished = [record for record in records if record.complete]
+        self.manifest.settings[_COMPLETE] = len(finished) == len(plans)
         self._publish()
         write_card(self.out)
         if self.manifest.settings[_COMPLETE]:
@@ -192,7 +225,7 @@ def open_run_folder(
             other settings, or it cannot be written.
     """
     _make_folder(out)
-    with _locked(out):
+    with locked(out):
         wanted = Manifest(settings | {_COMPLETE: False}, prompt_version)
         if force:
             _refuse_foreign(out)
@@ -277,7 +310,7 @@ def _read_records(folder: Path) -> dict[str, ShardRecord]:
 
 
 @contextmanager
-def _locked(out: Path) -> Iterator[None]:
+def locked(out: Path) -> Iterator[None]:
     """Hold the folder's lock; the system drops it when the process dies, however it dies.
 
     Raises:

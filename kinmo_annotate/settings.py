@@ -2,17 +2,76 @@
 
 from __future__ import annotations
 
+import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from kinmo_annotate.schema.records import MotionError
 
 ENCODERS: Final = ("caption", "sentence")
+ASKING_DESCRIBER: Final = "openai"  # the describer that asks a language model
+MODES: Final = ("ask", "batch", "offline")
 
 # These change where and how fast the work is done, never its result.
-_NOT_IN_ROWS: Final = ("workers", "cache_dir")
+_NOT_IN_ROWS: Final = ("workers", "cache_dir", "asking")
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """How a language model is asked; of use to the describer `openai` alone.
+
+    Attributes:
+        model: name at the endpoint.
+        base_url: of an OpenAI-compatible endpoint; None is OpenAI's, or OPENAI_BASE_URL.
+        prompt: file with the words; None is the one that comes with KinMo.
+        prices: file of prices laid over ours.
+        mode: "ask" now, hand over to the batch API ("batch"), or ask nothing and take what is cached or
+            archived ("offline").
+        repair: send sentences that the fact check contradicts back once.
+        concurrency: requests in flight at most.
+        requests_per_minute, tokens_per_minute: limits; None leaves them to the endpoint.
+        timeout_s: for one answer, seconds.
+        budget_usd: most to pay for the dataset, runs before included; None for no limit.
+        output_tokens: most tokens of an answer.
+        options: further values for the request's body, laid over those that the price file gives for the
+            model.
+    """
+
+    model: str = "gpt-4o-mini"
+    base_url: str | None = None
+    prompt: Path | None = None
+    prices: Path | None = None
+    mode: str = "ask"
+    repair: bool = False
+    concurrency: int = 64
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    timeout_s: float = 600.0
+    budget_usd: float | None = None
+    output_tokens: int = 2500
+    options: tuple[tuple[str, Any], ...] = ()
+
+    def __post_init__(self) -> None:
+        _check(bool(self.model.strip()), "--model", "Give the model's name at the endpoint.")
+        _check(self.mode in MODES, f"mode {self.mode}", f"Choose one of {', '.join(MODES)}.")
+        _check(1 <= self.concurrency <= 4096, "--concurrency", "Give 1 to 4096 requests at once.")
+        _check((self.requests_per_minute or 1) >= 1, "--requests-per-minute", "Give at least 1.")
+        _check((self.tokens_per_minute or 1) >= 1, "--tokens-per-minute", "Give at least 1.")
+        _check(self.timeout_s > 0, "--timeout", "Give seconds, more than 0.")
+        _check(self.budget_usd is None or self.budget_usd >= 0, "--budget", "Give dollars, 0 or more.")
+        _check(self.output_tokens >= 100, "--output-tokens", "Give at least 100.")
+
+    def in_rows(self) -> dict[str, Any]:
+        """Give what the answers depend on besides the prompt, as JSON values."""
+        options = json.dumps(dict(self.options), sort_keys=True)
+        return {
+            "model": self.model,
+            "repair": self.repair,
+            "output_tokens": self.output_tokens,
+            "options": options,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +89,8 @@ class Settings:
         limit: annotate only the first so many motions; None for all.
         shard_size: motions per shard.
         workers: processes that load, caption and describe; 1 works in this process, 0 is one per core.
-        cache_dir: where embeddings are kept between runs; None is the user's cache folder.
+        cache_dir: where embeddings and answers are kept between runs; None is the user's cache folder.
+        asking: how a language model is asked, where the describer is `openai`.
     """
 
     captioner: str = "posecodes"
@@ -44,6 +104,7 @@ class Settings:
     shard_size: int = 256
     workers: int = 0
     cache_dir: Path | None = None
+    asking: Asking = field(default_factory=Asking)
 
     def __post_init__(self) -> None:
         _check(self.encoder in ENCODERS, f"--encoder {self.encoder}", f"Choose {' or '.join(ENCODERS)}.")
@@ -60,7 +121,13 @@ class Settings:
 
     def in_rows(self) -> dict[str, Any]:
         """Give the settings that the rows depend on, as JSON values."""
-        return {name: value for name, value in asdict(self).items() if name not in _NOT_IN_ROWS}
+        values = {name: value for name, value in asdict(self).items() if name not in _NOT_IN_ROWS}
+        return values | self.asking.in_rows() if self.asks else values
+
+    @property
+    def asks(self) -> bool:
+        """Tell whether the describer asks a language model."""
+        return self.describer == ASKING_DESCRIBER
 
 
 def available_cores() -> int:

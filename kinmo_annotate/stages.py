@@ -1,8 +1,16 @@
-"""What is done to a motion, stage by stage, in two halves with the embedding of texts between them.
+"""What is done to a motion, stage by stage, in halves with work of the main process between them.
 
-    prepare: load -> pose captions          one worker, a batch of motions
-    embed                                   the main process, all texts of a shard at once
-    finish:  keyframes -> describe -> rows  one worker, the same batch
+    prepare: load -> pose captions                    one worker, a batch of motions
+    embed                                             the main process, all texts of a shard at once
+    finish:  keyframes -> describe -> check -> rows   one worker, the same batch
+
+A describer that asks a language model leaves the describing to the main process, which waits for many answers
+at once:
+
+    compose: keyframes -> requests                    one worker
+    ask                                               the main process
+    dispute: check -> requests for a repair           one worker, and asked again, where it is wanted
+    conclude: check -> rows                           one worker
 
 Every stage is a pure function of its input and the settings. A motion that fails leaves its batch as a
 `Failure` and the others go on.
@@ -13,6 +21,7 @@ from __future__ import annotations
 import importlib
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -22,15 +31,27 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from kinmo_annotate.schema.records import Failure, Keyframe, Motion, MotionError, Provenance, Row
+from kinmo_annotate.schema.records import (
+    Check,
+    Failure,
+    Keyframe,
+    Motion,
+    MotionError,
+    Provenance,
+    Row,
+)
 from kinmo_annotate.schema.skeleton import FIELDS
-from kinmo_annotate.settings import Settings
+from kinmo_annotate.settings import ASKING_DESCRIBER, Settings
 from kinmo_annotate.sources.base import Entry, MotionSource
 
 if TYPE_CHECKING:
+    from kinmo_annotate.describe.llm.request import Asked, Request
     from kinmo_annotate.posecodes import PoseCaptions
 
-STAGES: Final = ("load", "pose captions", "embeddings", "keyframes", "describe", "rows", "write")
+STAGES: Final = (
+    "load", "pose captions", "embeddings", "keyframes", "describe", "ask", "check", "rows",
+    "write",
+)  # fmt: skip
 
 # Name -> the function that does it, imported when first used.
 CAPTIONERS: Final = {
@@ -38,6 +59,7 @@ CAPTIONERS: Final = {
     "text2pose": "kinmo_annotate.posecodes.text2pose:caption_motions",
 }
 DESCRIBERS: Final = {"kinematic": "kinmo_annotate.describe.kinematic:describe_motion"}
+ALL_DESCRIBERS: Final = (*DESCRIBERS, ASKING_DESCRIBER)
 
 Vectors = NDArray[np.float32]
 Describe = Callable[..., dict[str, str]]
@@ -56,17 +78,57 @@ class Prepared:
 
 
 @dataclass(slots=True)
+class Composed:
+    """A batch whose sentences a language model is to write: what it is asked, by position in the shard."""
+
+    keyframes: dict[int, tuple[Keyframe, ...]] = field(default_factory=dict)
+    requests: dict[int, Request] = field(default_factory=dict)
+    failures: dict[int, Failure] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
 class Finished:
-    """A batch after the second half: its rows as a table, its failures by position, and counts."""
+    """A batch after the second half: its rows as a table, its failures by position, and counts.
+
+    `left` are motions that are neither: asking was halted before their answers came.
+    """
 
     table: pa.Table
     failures: dict[int, Failure]
     seconds: dict[str, float]
     keyframes: int
     frames: int
+    left: int
+    verdicts: dict[str, int]
 
 
-def prepare(source: MotionSource, batch: Sequence[tuple[int, Entry]], settings: Settings) -> Prepared:
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a describer wrote of one motion: 21 sentences, and how they were made."""
+
+    sentences: dict[str, str]
+    provenance: Provenance
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What a language model wrote of one motion.
+
+    Attributes:
+        text: its JSON.
+        provenance: of the row.
+        mended: the JSON of its second answer, after a dispute; empty where there was none.
+        disputed: the fields that the second answer is taken for.
+    """
+
+    text: str
+    provenance: Provenance
+    mended: str = ""
+    disputed: tuple[str, ...] = ()
+
+
+def prepare(source: MotionSource, settings: Settings, batch: Sequence[tuple[int, Entry]]) -> Prepared:
     """Load and caption a batch of motions."""
     from kinmo_annotate.keyframes import texts_to_embed
 
@@ -82,49 +144,206 @@ def prepare(source: MotionSource, batch: Sequence[tuple[int, Entry]], settings: 
 
 
 def caption_batch(done: Prepared, settings: Settings) -> None:
-    """Caption the motions of a batch together, which is fast, or where that fails one by one."""
+    """Caption the motions of a batch."""
     caption = resolve(settings.captioner, CAPTIONERS, "captioner")
-    started = time.perf_counter()
-    try:
-        found = caption([motion.joints for motion in done.motions.values()], seed=settings.seed)
-        done.captions = dict(zip(done.motions, found, strict=True))
-    except Exception:  # one of them is to blame: find out which
-        for position, motion in list(done.motions.items()):
-            guard = _Guard(done.failures, {}, position, motion.motion_id, motion.source.path)
-            one = guard.run("pose captions", caption, [motion.joints], seed=settings.seed)
-            if one is None:
-                del done.motions[position]
-            else:
-                done.captions[position] = one[0]
-    done.seconds["pose captions"] = time.perf_counter() - started
+
+    def captioned(positions: Sequence[int]) -> dict[int, PoseCaptions]:
+        joints = [done.motions[position].joints for position in positions]
+        return dict(zip(positions, caption(joints, seed=settings.seed), strict=True))
+
+    done.captions = _all_or_each(
+        "pose captions", captioned, list(done.motions), done, done.failures, done.seconds
+    )
+    done.motions = {position: done.motions[position] for position in done.captions}
 
 
-def finish(prepared: Prepared, vectors: Vectors, settings: Settings, provenance: Provenance) -> Finished:
-    """Find keyframes and describe a batch, and make its rows.
+def finish(
+    source: MotionSource, settings: Settings, prepared: Prepared, vectors: Vectors, provenance: Provenance
+) -> Finished:
+    """Find keyframes, describe and check a batch, and make its rows.
 
     Args:
+        source: not needed, as the motions are loaded.
+        settings: of the run.
         prepared: the batch.
         vectors: (N, D) unit rows, the embeddings of `prepared.texts`.
-        settings: of the run.
         provenance: of every row.
     """
     failures, seconds = dict(prepared.failures), dict(prepared.seconds)
-    known = dict(zip(prepared.texts, vectors, strict=True))
+    found = _all_keyframes(prepared, vectors, settings, failures, seconds)
     describe = resolve(settings.describer, DESCRIBERS, "describer")
-    rows: list[tuple[int, Row]] = []
-    for position, motion in prepared.motions.items():
+    written: dict[int, Written] = {}
+    for position in found:
+        motion = prepared.motions[position]
         guard = _Guard(failures, seconds, position, motion.motion_id, motion.source.path)
-        captions = prepared.captions[position]
-        found = guard.run("keyframes", keyframes, captions, known, settings)
-        if found is None:
-            continue
         sentences = guard.run("describe", described, motion, describe, settings.seed)
         if sentences is not None:
-            rows.append((position, Row(motion, tuple(found), sentences, provenance)))
+            written[position] = Written(sentences, provenance)
+    return _finished(prepared, found, written, failures, seconds)
+
+
+def compose(
+    source: MotionSource, settings: Settings, prepared: Prepared, vectors: Vectors, asked: Asked
+) -> Composed:
+    """Find the keyframes of a batch and write the request for each of its motions."""
+    from kinmo_annotate.describe.llm.payload import motions_fields
+    from kinmo_annotate.describe.llm.request import make_request
+
+    done = Composed(failures=dict(prepared.failures), seconds=dict(prepared.seconds))
+    done.keyframes = _all_keyframes(prepared, vectors, settings, done.failures, done.seconds)
+
+    def requests(positions: Sequence[int]) -> dict[int, Request]:
+        motions = [prepared.motions[position] for position in positions]
+        keys = [done.keyframes[position] for position in positions]
+        fields = motions_fields(motions, keys, seed=settings.seed)
+        return {
+            position: make_request(motion.motion_id, texts, asked)
+            for position, motion, texts in zip(positions, motions, fields, strict=True)
+        }
+
+    done.requests = _all_or_each(
+        "describe", requests, list(done.keyframes), prepared, done.failures, done.seconds
+    )
+    return done
+
+
+def dispute(
+    source: MotionSource, settings: Settings, prepared: Prepared, answers: Mapping[int, str]
+) -> dict[int, dict[str, str]]:
+    """List what of the answers contradicts the motions, by position and field, where anything does.
+
+    Args:
+        source: not needed.
+        settings: of the run.
+        prepared: the batch.
+        answers: the JSON that the model wrote, by position.
+    """
+    from kinmo_annotate.describe.llm.form import parse_answer
+    from kinmo_annotate.verify import CONTRADICTED, check_motions
+
+    motions = [prepared.motions[position] for position in answers]
+    findings = check_motions(motions, [parse_answer(text) for text in answers.values()])
+    disputed: dict[int, dict[str, str]] = {}
+    for position, found in zip(answers, findings, strict=True):
+        for one in found:
+            if one.verdict == CONTRADICTED:
+                lines = disputed.setdefault(position, {})
+                line = f"- {one.field}: {one.claim}. {one.evidence}"
+                lines[one.field] = "\n".join(filter(None, (lines.get(one.field), line)))
+    return disputed
+
+
+def conclude(
+    source: MotionSource,
+    settings: Settings,
+    prepared: Prepared,
+    composed: Composed,
+    answered: Mapping[int, Answered],
+    failures: Mapping[int, Failure],
+) -> Finished:
+    """Check what a language model wrote of a batch and make its rows.
+
+    Args:
+        source: not needed.
+        settings: of the run.
+        prepared: the batch.
+        composed: its keyframes and requests.
+        answered: what the model wrote, by position.
+        failures: motions that got no answer; those in neither are left for another run.
+    """
+    from kinmo_annotate.describe.llm.form import parse_answer
+
+    written = {}
+    for position, one in answered.items():
+        sentences = parse_answer(one.text)
+        if one.mended:
+            second = parse_answer(one.mended)
+            sentences |= {name: second[name] for name in one.disputed}
+        written[position] = Written(sentences, one.provenance)
+    failed = composed.failures | dict(failures)
+    return _finished(prepared, composed.keyframes, written, failed, dict(composed.seconds))
+
+
+def _all_keyframes(
+    prepared: Prepared,
+    vectors: Vectors,
+    settings: Settings,
+    failures: dict[int, Failure],
+    seconds: dict[str, float],
+) -> dict[int, tuple[Keyframe, ...]]:
+    known = dict(zip(prepared.texts, vectors, strict=True))
+    found = {}
+    for position, motion in prepared.motions.items():
+        guard = _Guard(failures, seconds, position, motion.motion_id, motion.source.path)
+        keys = guard.run("keyframes", keyframes, prepared.captions[position], known, settings)
+        if keys is not None:
+            found[position] = tuple(keys)
+    return found
+
+
+def _finished(
+    prepared: Prepared,
+    found: Mapping[int, tuple[Keyframe, ...]],
+    written: Mapping[int, Written],
+    failures: dict[int, Failure],
+    seconds: dict[str, float],
+) -> Finished:
+    """Check sentences and make rows, in the order of the shard."""
+    checks = check_batch(prepared, written, failures, seconds)
+    rows = [
+        (
+            position,
+            Row(prepared.motions[position], found[position], one.sentences, one.provenance, checks[position]),
+        )
+        for position, one in sorted(written.items())
+        if position in checks
+    ]
     table = make_table(rows, failures, seconds)
     kept = [row for position, row in rows if position not in failures]
+    left = len({*prepared.motions} - {*failures} - {position for position, _ in rows})
     counts = sum(len(row.keyframes) for row in kept), sum(len(row.motion.joints) for row in kept)
-    return Finished(table, failures, seconds, *counts)
+    verdicts = Counter(check.verdict for row in kept for check in row.checks)
+    return Finished(table, failures, seconds, *counts, left, dict(verdicts))
+
+
+def check_batch(
+    prepared: Prepared,
+    written: Mapping[int, Written],
+    failures: dict[int, Failure],
+    seconds: dict[str, float],
+) -> dict[int, tuple[Check, ...]]:
+    """Hold the sentences of a batch against its motions."""
+    from kinmo_annotate.verify import check_motions
+
+    def checked(positions: Sequence[int]) -> dict[int, tuple[Check, ...]]:
+        motions = [prepared.motions[position] for position in positions]
+        found = check_motions(motions, [written[position].sentences for position in positions])
+        return {p: tuple(f.check() for f in one) for p, one in zip(positions, found, strict=True)}
+
+    return _all_or_each("check", checked, list(written), prepared, failures, seconds)
+
+
+def _all_or_each(
+    stage: str,
+    work: Callable[[Sequence[int]], dict[int, _T]],
+    positions: Sequence[int],
+    prepared: Prepared,
+    failures: dict[int, Failure],
+    seconds: dict[str, float],
+) -> dict[int, _T]:
+    """Do a stage for a whole batch, which is fast, or where that fails motion by motion: one is to blame."""
+    started = time.perf_counter()
+    try:
+        return work(positions) if positions else {}
+    except Exception:
+        done: dict[int, _T] = {}
+        for position in positions:
+            motion = prepared.motions[position]
+            guard = _Guard(failures, {}, position, motion.motion_id, motion.source.path)
+            done |= guard.run(stage, work, [position]) or {}
+        return done
+    finally:
+        seconds[stage] = seconds.get(stage, 0.0) + time.perf_counter() - started
 
 
 def keyframes(captions: PoseCaptions, known: Mapping[str, Vectors], settings: Settings) -> list[Keyframe]:
@@ -216,8 +435,9 @@ def resolve(name: str, registry: Mapping[str, str], what: str) -> Any:
     """
     target = name if ":" in name else registry.get(name, "")
     if not target:
+        known = ALL_DESCRIBERS if registry is DESCRIBERS else registry
         raise MotionError(
-            f"--{what} {name}", f"there is no such {what}", f"Choose one of: {', '.join(registry)}."
+            f"--{what} {name}", f"there is no such {what}", f"Choose one of: {', '.join(known)}."
         )
     try:
         return _import(target)

@@ -126,16 +126,3 @@ def test_a_cache_that_cannot_be_opened_is_told(tmp_path):
     blocked.write_text("in the way")
     with pytest.raises(MotionError, match="cache-dir"):
         open_encoder(None, blocked / "cache")
-
-
-def test_a_cache_file_is_never_unpickled(tmp_path):
-    from kinmo_annotate.embeddings import _open_cache
-
-    with diskcache.Cache(str(tmp_path)) as plain:
-        plain.set("key", {"an": "object"})
-        plain.set("text", "a string")
-    guarded = _open_cache(tmp_path)
-    assert guarded.get("key") is None
-    assert guarded.get("text") is None
-    guarded.set("bytes", b"1234")
-    assert guarded.get("bytes") == b"1234"

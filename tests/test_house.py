@@ -37,6 +37,7 @@ ANNOTATE_FLOORS = (
     ("describe", "dataset", "verify"),
     ("stages", "resume", "scoring"),
     ("engines",),
+    ("asking",),
     ("pipeline", "estimate"),
     ("review",),
 )

@@ -173,9 +173,9 @@ def test_progress_adds_up(make_folder, tmp_path):
     watcher = Watcher()
     summary = annotate(open_source(make_folder(9)), tmp_path / "d", HERE, progress=watcher)
     assert watcher.done == watcher.expected
-    assert set(watcher.done) == set(STAGES)
+    assert set(watcher.done) == {*STAGES} - {"ask"}  # the rules ask nobody
     assert watcher.done["embeddings"] == summary.texts > 0
-    assert set(summary.seconds) == set(STAGES)
+    assert set(summary.seconds) == {*STAGES} - {"ask"}
 
 
 @pytest.mark.parametrize(

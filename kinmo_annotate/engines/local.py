@@ -10,21 +10,18 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import Any, Final, Generic, Protocol, TypeVar
 
-from kinmo_annotate.schema.records import Provenance
 from kinmo_annotate.schema.shards import DatasetError
 from kinmo_annotate.settings import Settings
-from kinmo_annotate.sources.base import Entry, MotionSource
-from kinmo_annotate.stages import Finished, Prepared, Vectors, finish, prepare
+from kinmo_annotate.sources.base import MotionSource
 
 _T = TypeVar("_T")
 _T_co = TypeVar("_T_co", covariant=True)
-Batch = Sequence[tuple[int, Entry]]
 
 # Each worker works on one thread: there are as many workers as cores.
 _THREAD_SETTINGS: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -41,12 +38,8 @@ class Result(Protocol[_T_co]):
 class Engine(Protocol):
     """Where batches of motions go through the stages. Results come back for the asking, in any order."""
 
-    def prepare(self, batch: Batch) -> Result[Prepared]:
-        """Load and caption a batch."""
-        ...
-
-    def finish(self, prepared: Prepared, vectors: Vectors, provenance: Provenance) -> Result[Finished]:
-        """Find keyframes, describe, and make rows."""
+    def submit(self, stage: Callable[..., _T], *inputs: Any) -> Result[_T]:
+        """Do `stage(source, settings, *inputs)`, one of the functions of `stages`."""
         ...
 
 
@@ -66,13 +59,9 @@ class InProcess:
     def __init__(self, source: MotionSource, settings: Settings) -> None:
         self._source, self._settings = source, settings
 
-    def prepare(self, batch: Batch) -> Result[Prepared]:
-        """Load and caption a batch."""
-        return _Later(lambda: prepare(self._source, batch, self._settings))
-
-    def finish(self, prepared: Prepared, vectors: Vectors, provenance: Provenance) -> Result[Finished]:
-        """Find keyframes, describe, and make rows."""
-        return _Later(lambda: finish(prepared, vectors, self._settings, provenance))
+    def submit(self, stage: Callable[..., _T], *inputs: Any) -> Result[_T]:
+        """Do it when its result is asked for."""
+        return _Later(lambda: stage(self._source, self._settings, *inputs))
 
 
 class _Watched(Generic[_T]):
@@ -104,13 +93,9 @@ class Processes:
         with _one_thread_each():
             self._pool.submit(os.getpid)  # the first task starts all workers
 
-    def prepare(self, batch: Batch) -> Result[Prepared]:
-        """Load and caption a batch."""
-        return _Watched(self._pool.submit(_prepare, batch))
-
-    def finish(self, prepared: Prepared, vectors: Vectors, provenance: Provenance) -> Result[Finished]:
-        """Find keyframes, describe, and make rows."""
-        return _Watched(self._pool.submit(_finish, prepared, vectors, provenance))
+    def submit(self, stage: Callable[..., _T], *inputs: Any) -> Result[_T]:
+        """Send it to a worker."""
+        return _Watched(self._pool.submit(_do, stage, *inputs))
 
     def close(self) -> None:
         """Drop what is queued and let the workers end by themselves, after the batch in hand.
@@ -167,9 +152,5 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _prepare(batch: Batch) -> Prepared:
-    return prepare(_worker["source"], batch, _worker["settings"])
-
-
-def _finish(prepared: Prepared, vectors: Vectors, provenance: Provenance) -> Finished:
-    return finish(prepared, vectors, _worker["settings"], provenance)
+def _do(stage: Callable[..., _T], *inputs: Any) -> _T:
+    return stage(_worker["source"], _worker["settings"], *inputs)

@@ -149,7 +149,10 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """How a row was made; `created_at` is the only value that differs between equal runs."""
+    """How a row was made; `created_at` is the only value that differs between equal runs.
+
+    `cost_usd` is None where no price is known; rules cost nothing.
+    """
 
     describer: str
     model: str
@@ -163,7 +166,7 @@ class Provenance:
     input_tokens: int = 0
     output_tokens: int = 0
     cached_tokens: int = 0
-    cost_usd: float = 0.0
+    cost_usd: float | None = 0.0
 
 
 @dataclass(frozen=True, slots=True)

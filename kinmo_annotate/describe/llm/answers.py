@@ -14,7 +14,7 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -86,7 +86,7 @@ class Answers:
         answer, raw = found
         self.from_cache += 1
         if key not in self._archived:
-            self._archive(asdict(answer) | {"outcome": _ACCEPTED, "paid_usd": 0.0, "raw": raw})
+            self._archive(_line(answer, _ACCEPTED, raw, 0.0))
             self._archived.add(key)
         return answer
 
@@ -105,9 +105,10 @@ class Answers:
         Raises:
             DatasetError: it cannot be written.
         """
-        self._archive(asdict(answer) | {"outcome": _ACCEPTED, "paid_usd": paid_usd, "raw": raw})
+        line = _line(answer, _ACCEPTED, raw, paid_usd)
+        self._archive(line)
         self._archived.add(answer.key)
-        self._remember(answer, raw)
+        self._remember(answer.key, line)
         self.spent_usd += paid_usd or 0.0
 
     def put_unusable(self, answer: Answer, outcome: str, raw: dict[str, Any], paid_usd: float | None) -> None:
@@ -116,7 +117,7 @@ class Answers:
         Raises:
             DatasetError: it cannot be written.
         """
-        self._archive(asdict(answer) | {"outcome": outcome, "paid_usd": paid_usd, "raw": raw})
+        self._archive(_line(answer, outcome, raw, paid_usd))
         self.spent_usd += paid_usd or 0.0
 
     def load_archive(self) -> None:
@@ -125,11 +126,11 @@ class Answers:
             self.spent_usd += record.get("paid_usd") or 0.0
             if record.get("outcome") != _ACCEPTED:
                 continue
-            answer = Answer(**{name: record[name] for name in _NAMES})
+            answer = _answer_of(record)
             self._archived.add(answer.key)
             self._by_motion[answer.motion_id, answer.model, answer.prompt_version] = answer
             if self._cache is not None and answer.key.encode() not in self._cache:
-                self._remember(answer, record.get("raw") or {})
+                self._remember(answer.key, _line(answer, _ACCEPTED, record.get("raw") or {}, 0.0))
 
     def close(self) -> None:
         """Close the files."""
@@ -145,21 +146,20 @@ class Answers:
             if stored is None:
                 return None
             record = json.loads(stored)
-            return Answer(**record["answer"]), record["raw"]
+            return _answer_of(record), record["raw"]
         except (sqlite3.Error, OSError, ValueError, KeyError, TypeError):
             return None  # a damaged cache costs money, not the run
 
-    def _remember(self, answer: Answer, raw: dict[str, Any]) -> None:
+    def _remember(self, key: str, line: bytes) -> None:
         if self._cache is None:
             return
         try:
-            self._cache.set(answer.key.encode(), json.dumps({"answer": asdict(answer), "raw": raw}).encode())
+            self._cache.set(key.encode(), line)
         except (sqlite3.Error, OSError):
             self._cache = None  # the archive has it, and the next run reads the archive
 
-    def _archive(self, record: dict[str, Any]) -> None:
-        line = json.dumps(record | {"at": _now()}, ensure_ascii=False, sort_keys=True) + "\n"
-        frame = pa.compress(line.encode("utf-8", "replace"), codec="zstd", asbytes=True)
+    def _archive(self, line: bytes) -> None:
+        frame = pa.compress(line, codec="zstd", asbytes=True)
         try:
             if self._file is None:
                 self._file = _new_file(self._folder)
@@ -169,6 +169,17 @@ class Answers:
             reason = f"answers cannot be archived ({(error.strerror or str(error)).lower()})"
             remedy = "Free some space, then run the same command again; what was answered is kept."
             raise DatasetError(self._folder, reason, remedy) from None
+
+
+def _answer_of(record: dict[str, Any]) -> Answer:
+    return Answer(**{name: record[name] for name in _NAMES})
+
+
+def _line(answer: Answer, outcome: str, raw: dict[str, Any], paid_usd: float | None) -> bytes:
+    """Write a response as a line of JSON, for the archive and the cache."""
+    record = {name: getattr(answer, name) for name in _NAMES}
+    record |= {"outcome": outcome, "paid_usd": paid_usd, "raw": raw, "at": _now()}
+    return json.dumps(record, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
 
 
 def open_answers(out: Path, cache_root: Path | None) -> Answers:

@@ -30,10 +30,10 @@ _FIRST_PATIENCE_S: Final = 10.0  # before the first answer
 _RATE_PATIENCE_S: Final = 600.0  # with nothing but 429
 _CHARACTERS_PER_TOKEN: Final = 3.5  # to begin with; then as the endpoint counts
 _FIRST_OUTPUT_TOKENS: Final = 700.0
-_AGAIN: Final = "Run the same command again with --retry-failures to ask for it once more."
+AGAIN: Final = "Run the same command again with --retry-failures to ask for it once more."
 # Values that an endpoint may do without.
-_ESSENTIAL: Final = ("model", "messages", "response_format")
-_LONGER: Final = 2.0  # room for an answer that was cut off, when it is asked for again
+ESSENTIAL: Final = ("model", "messages", "response_format")
+LONGER: Final = 2.0  # room for an answer that was cut off, when it is asked for again
 
 
 class Unanswered(Exception):
@@ -197,21 +197,25 @@ class Asker:
             if timer:
                 timer.cancel()
 
-    async def drain(self) -> None:
-        """Wait for what is in flight."""
-        while self._tasks:
-            await asyncio.wait(self._tasks)
-
     def halt(self, halt: Halt) -> None:
         """Send nothing more; what is in flight may still be answered."""
         if self.halted:
             return
         self.halted = halt
+        self._drop()
+        self._on_halt(halt)
+
+    async def close(self) -> None:
+        """Drop what was not sent, and wait for what is in flight: it is paid for."""
+        self._drop()
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def _drop(self) -> None:
         for job in [*self._ready, *(job for _, job in self._later)]:
             self._fail(job, Unanswered())
         self._ready.clear()
         self._later.clear()
-        self._on_halt(halt)
 
     def _next(self, now: float) -> float | None:
         """Send the next request if it may go; else give the seconds until something can change."""
@@ -272,7 +276,9 @@ class Asker:
             self._fail(job, Unanswered())
             self.halt(Halt("refused", f"{error.where}: {error.reason}", error.remedy))
         except Exception as error:
-            self._fail(job, MotionError(job.request.motion_id, f"unexpected {error!r}"[:300], "Please report it."))
+            self._fail(
+                job, MotionError(job.request.motion_id, f"unexpected {error!r}"[:300], "Please report it.")
+            )
         finally:
             self._reserved_usd -= reserved_usd
             self._changed.set()
@@ -302,11 +308,11 @@ class Asker:
         job.broken_since = min(job.broken_since, now)
         patience = _PATIENCE_S if self.tally.answered else _FIRST_PATIENCE_S
         impatient = self._no_patience(patience, now)
-        if job.broken >= _MOST_BROKEN and self._silent_since is not None:
-            if self._silent_since > job.broken_since:  # answers came between its failures: it is this request
-                self._fail_motion(job, f"{reply.reason}, {job.broken} times", _AGAIN)
-                return
-        self._again(job, now, delay, impatient and job.broken >= _MOST_BROKEN, reply)
+        often = job.broken >= _MOST_BROKEN
+        if often and (self._silent_since or 0.0) > job.broken_since:  # others were answered meanwhile
+            self._fail_motion(job, f"{reply.reason}, {job.broken} times", AGAIN)
+        else:
+            self._again(job, now, delay, impatient and often, reply)
 
     def _no_patience(self, seconds: float, now: float) -> bool:
         if self._silent_since is None:
@@ -325,7 +331,7 @@ class Asker:
 
     def _refused(self, job: _Job, reply: Reply) -> None:
         """The endpoint will not answer this request, or none at all."""
-        optional = reply.parameter in job.request.body and reply.parameter not in _ESSENTIAL
+        optional = reply.parameter in job.request.body and reply.parameter not in ESSENTIAL
         if reply.outcome is Outcome.STOP and optional and reply.parameter not in self._left_out:
             self._left_out.add(reply.parameter)
         if reply.parameter in self._left_out and not self.halted:
@@ -356,13 +362,13 @@ class Asker:
 
     def _unusable(self, job: _Job, answer: Answer, reason: str, body: dict[str, Any]) -> None:
         if job.earlier is not None:
-            self._fail_motion(job, f"the model's answer cannot be used: {reason}", _AGAIN)
+            self._fail_motion(job, f"the model's answer cannot be used: {reason}", AGAIN)
             return
         if self.halted:
             self._fail(job, Unanswered())
             return
         message = {"role": "user", "content": self._asked.prompt.retry_message(reason)}
-        share = _LONGER if finish_reason(body) == "length" else 1.0
+        share = LONGER if finish_reason(body) == "length" else 1.0
         job.request = with_messages(job.request, [message], output_share=share)
         job.earlier = answer
         heapq.heappush(self._ready, job)

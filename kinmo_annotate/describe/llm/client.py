@@ -20,10 +20,16 @@ if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
 KEY_VARIABLE: Final = "OPENAI_API_KEY"
-_NO_KEY: Final = "none"  # local servers want none, and the client insists on one
-_SCRUBBED: Final = "[key]"
+NO_KEY: Final = "none"  # local servers want none, and the client insists on one
+SCRUBBED: Final = "[key]"
+_JSON: Final[Any] = {"headers": {"Content-Type": "application/json"}}
 
-_OUT_OF_MONEY: Final = ("insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "access_terminated")
+_OUT_OF_MONEY: Final = (
+    "insufficient_quota",
+    "billing_hard_limit_reached",
+    "billing_not_active",
+    "access_terminated",
+)
 _MOTION_ONLY: Final = (
     "context_length_exceeded",
     "exceed_context_size_error",
@@ -80,7 +86,7 @@ class Client:
 
     def __init__(self, base_url: str | None, in_flight: int, timeout_s: float) -> None:
         self._key = os.environ.get(KEY_VARIABLE, "").strip()
-        self._openai = _open(base_url, self._key or _NO_KEY, in_flight, timeout_s)
+        self._openai = _open(base_url, self._key or NO_KEY, in_flight, timeout_s)
         self._timeout_s = timeout_s
 
     async def send(self, body: dict[str, Any]) -> Reply:
@@ -89,7 +95,10 @@ class Client:
         import openai
 
         try:
-            response = await self._openai.post("/chat/completions", cast_to=httpx2.Response, body=body)
+            content = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
+            response = await self._openai.post(
+                "/chat/completions", cast_to=httpx2.Response, content=content, options=_JSON
+            )
             return self._answered(response.content, _lower(response.headers))
         except openai.APITimeoutError:
             return Reply(Outcome.BROKEN, reason=f"no answer within {self._timeout_s:.0f} s", overrun=True)
@@ -104,7 +113,7 @@ class Client:
 
     def scrub(self, text: str) -> str:
         """Take the key out of a text."""
-        return text.replace(self._key, _SCRUBBED) if self._key else text
+        return text.replace(self._key, SCRUBBED) if self._key else text
 
     def _answered(self, content: bytes, headers: Mapping[str, str]) -> Reply:
         try:
@@ -176,21 +185,31 @@ def _open(base_url: str | None, key: str, in_flight: int, timeout_s: float) -> A
     """
     try:
         import httpx2
-        from openai import AsyncOpenAI, DefaultAsyncHttpxClient
+        from openai import AsyncOpenAI, DefaultAioHttpClient
     except ImportError as error:
-        raise MotionError("--describer openai", str(error), "Run `pip install openai`.") from None
-    address = base_url or os.environ.get("OPENAI_BASE_URL") or None
-    if address is None and key == _NO_KEY:
-        remedy = f"Set {KEY_VARIABLE}, or name another endpoint with --base-url (a local one needs no key)."
-        raise MotionError("--describer openai", f"there is no key in {KEY_VARIABLE}", remedy)
-    if address is not None and not address.startswith(("http://", "https://")):
-        remedy = "Give an address such as http://127.0.0.1:8080/v1."
-        raise MotionError("--base-url", f"{address} is no http address", remedy)
+        raise MotionError("--describer openai", str(error), "Run `pip install 'openai[aiohttp]'`.") from None
+    address = endpoint_address(base_url, has_key=key != NO_KEY)
     limits = httpx2.Limits(max_connections=in_flight + 4, max_keepalive_connections=in_flight + 4)
     return AsyncOpenAI(
         api_key=key,
         base_url=address,
         max_retries=0,
         timeout=httpx2.Timeout(timeout_s, connect=min(30.0, timeout_s)),
-        http_client=DefaultAsyncHttpxClient(limits=limits),
+        http_client=DefaultAioHttpClient(limits=limits),  # a third less work than the default one
     )
+
+
+def endpoint_address(base_url: str | None, *, has_key: bool) -> str | None:
+    """Find the endpoint to ask: the one given, else the environment's; None is OpenAI's own.
+
+    Raises:
+        MotionError: OpenAI's own endpoint is meant and there is no key, or the address is none.
+    """
+    address = base_url or os.environ.get("OPENAI_BASE_URL") or None
+    if address is None and not has_key:
+        remedy = f"Set {KEY_VARIABLE}, or name another endpoint with --base-url (a local one needs no key)."
+        raise MotionError("--describer openai", f"there is no key in {KEY_VARIABLE}", remedy)
+    if address is not None and not address.startswith(("http://", "https://")):
+        remedy = "Give an address such as http://127.0.0.1:8080/v1."
+        raise MotionError("--base-url", f"{address} is no http address", remedy)
+    return address

@@ -174,6 +174,8 @@ _MARKUP: Final = frozenset("{}|[]<>\\")
 
 def _plain(text: str) -> str:
     """Take out what nobody sees and collapse white space."""
+    if text.isascii() and text.isprintable():
+        return " ".join(text.split())
     kept = (" " if c.isspace() or unicodedata.category(c) == "Cc" else c for c in text)
     seen = "".join(c for c in kept if unicodedata.category(c)[0] != "C" and c != "\ufffd")
     return " ".join(seen.split())

@@ -38,7 +38,7 @@ class _Bucket:
     filled_at: float
 
     def wait_for(self, amount: float, now: float) -> float:
-        """Tell how long until so much may be taken, seconds; more than the bucket holds waits until it is full."""
+        """Tell how long until so much may be taken, seconds; what is too much waits until it is full."""
         rate = self.per_minute / _MINUTE_S
         self.level = min(self.capacity, self.level + (now - self.filled_at) * rate)
         self.filled_at = now

@@ -14,7 +14,7 @@ def answer_text(body: dict[str, Any]) -> str:
         AnswerError: the model refused, was cut off, or wrote nothing.
     """
     choice = body["choices"][0]
-    message = choice.get("message") if isinstance(choice.get("message"), dict) else {}
+    message = _object(choice.get("message"))
     if message.get("refusal"):
         raise AnswerError(f"the model refused: {' '.join(str(message['refusal']).split())[:200]}")
     if choice.get("finish_reason") == "content_filter":
@@ -34,11 +34,14 @@ def finish_reason(body: dict[str, Any]) -> str:
 
 def usage_of(body: dict[str, Any]) -> tuple[int, int, int]:
     """Read the tokens that an endpoint counted: in, out, and of those in, from its prompt cache."""
-    usage = body.get("usage") if isinstance(body.get("usage"), dict) else {}
-    details = usage.get("prompt_tokens_details")
-    cached = _count(details.get("cached_tokens")) if isinstance(details, dict) else 0
+    usage = _object(body.get("usage"))
+    cached = _count(_object(usage.get("prompt_tokens_details")).get("cached_tokens"))
     tokens_in = _count(usage.get("prompt_tokens"))
     return tokens_in, _count(usage.get("completion_tokens")), min(cached, tokens_in)
+
+
+def _object(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _count(value: Any) -> int:
