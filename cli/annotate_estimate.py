@@ -124,7 +124,9 @@ def _facts(found: Estimate) -> dict[str, str]:
     for way, words in _WAYS.items():
         if way in found.costs:
             facts[f"cost, {words}"] = _usd(found.costs[way])
-    facts["prices read on"] = str(found.prices_as_of) if found.prices_as_of else "not known: no cost can be told"
+    facts["prices read on"] = (
+        str(found.prices_as_of) if found.prices_as_of else "not known: no cost can be told"
+    )
     facts["notes"] = "\n".join(found.notes)
     facts["time"] = f"{found.seconds:.1f} s"
     return facts

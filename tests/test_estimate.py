@@ -229,6 +229,16 @@ class TestProbe:
         assert (again.answered, again.requests, again.probed) == (2, 2, 0)
         assert len(server.records()) == 2
 
+    def test_an_endpoint_that_refuses_says_why(self, make_folder, settings, endpoint, monkeypatch):
+        monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
+        server = endpoint(faults={"quota": 1.0})
+        asking = Asking(model="gpt-4o-mini", base_url=server.url)
+        settings = Settings(encoder="sentence", cache_dir=settings.cache_dir, asking=asking)
+        with pytest.raises(MotionError, match="--probe") as caught:
+            estimate_run(open_source(make_folder(2)), settings, probes=1)
+        assert "quota" in caught.value.reason
+        assert caught.value.remedy
+
 
 class TestRun:
     def test_it_needs_no_key_and_no_network(self, make_folder, settings, monkeypatch):

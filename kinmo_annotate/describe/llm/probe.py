@@ -42,7 +42,7 @@ def probe_requests(
         For each its answer, or None where there was none.
 
     Raises:
-        MotionError: the endpoint refuses us altogether.
+        MotionError: the endpoint refuses us altogether, or answers none of them.
     """
     with tempfile.TemporaryDirectory(prefix="kinmo-probe-") as folder:  # a run archives what the cache has
         answers = open_answers(Path(folder), cache_dir)
@@ -70,11 +70,17 @@ async def _all(
         await client.close()
     if asker.halted:
         raise MotionError("--probe", asker.halted.reason, asker.halted.remedy)
-    return list(found)
+    failed = [one for one in found if isinstance(one, MotionError)]
+    if failed and len(failed) == len(found):
+        reason = f"no answer came; the first failed: {failed[0].reason}"
+        raise MotionError("--probe", reason, failed[0].remedy)
+    return [None if isinstance(one, MotionError) else one for one in found]
 
 
-async def _one(asker: Asker, request: Request) -> Answer | None:
+async def _one(asker: Asker, request: Request) -> Answer | MotionError | None:
     try:
         return await asker.ask(request)
-    except (MotionError, Unanswered):
+    except MotionError as error:
+        return error
+    except Unanswered:
         return None
