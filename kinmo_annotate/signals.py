@@ -15,7 +15,17 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
 from kinmo_annotate.kinematics import heading
-from kinmo_annotate.schema.skeleton import FORWARD, GROUP_NAMES, GROUPS, JOINT, LATERAL, PAIRS, UP, pair_name
+from kinmo_annotate.schema.skeleton import (
+    FORWARD,
+    GROUP_NAMES,
+    GROUPS,
+    JOINT,
+    LATERAL,
+    NUM_JOINTS,
+    PAIRS,
+    UP,
+    pair_name,
+)
 
 Array = NDArray[np.float64]
 
@@ -23,6 +33,10 @@ Array = NDArray[np.float64]
 _SMOOTH_S = 0.075
 # Heading for travel: the pelvis yaws with each step, the direction of walking does not.
 _HEADING_SMOOTH_S = 0.25
+
+
+# Averages the joints of each group, (6, 22).
+_MEANS = np.array([[(j in group) / len(group) for j in range(NUM_JOINTS)] for group in GROUPS.values()])
 
 
 @dataclass(frozen=True)
@@ -39,11 +53,13 @@ class Signals:
             leg: up, forward, out (ankle relative to hip), flexion (knee), height (ankle above the floor);
             pair: distance, left, up, forward (b minus a) and, for the five connected pairs, angle.
         feet: side -> (T, 2, 3) positions of ankle and foot, metres, world frame.
+        ranges: (field, channel) -> lowest and highest value.
     """
 
     fps: float
     values: dict[tuple[str, str], Array]
     feet: dict[str, Array]
+    ranges: dict[tuple[str, str], tuple[float, float]]
 
     @property
     def num_frames(self) -> int:
@@ -88,9 +104,24 @@ def measure_many(motions: Sequence[NDArray[np.floating]], fps: float) -> list[Si
         values.update({(f"{side}_leg", k): v for k, v in _leg(smooth, body, side, sign).items()})
     values.update(_pairs(body))
     feet = {s: smooth[:, [JOINT[f"{s}_ankle"], JOINT[f"{s}_foot"]]] for s in ("left", "right")}
+    return _taken_apart(values, feet, fps, parts)
+
+
+def _taken_apart(
+    values: dict[tuple[str, str], Array], feet: dict[str, Array], fps: float, parts: _Parts
+) -> list[Signals]:
+    """The signals of each motion out of those of all of them."""
+    names, block = list(values), np.stack(list(values.values()))
+    starts = [a for a, _ in parts.bounds]
+    lows, highs = (f.reduceat(block, starts, axis=1).T.tolist() for f in (np.minimum, np.maximum))
     return [
-        Signals(fps, {k: v[a:b] for k, v in values.items()}, {s: f[a:b] for s, f in feet.items()})
-        for a, b in parts.bounds
+        Signals(
+            fps,
+            dict(zip(names, block[:, a:b], strict=True)),
+            {side: foot[a:b] for side, foot in feet.items()},
+            dict(zip(names, zip(low, high, strict=True), strict=True)),
+        )
+        for (a, b), low, high in zip(parts.bounds, lows, highs, strict=True)
     ]
 
 
@@ -144,15 +175,25 @@ def _turn(vectors: Array, yaw: Array) -> Array:
 
 def _pitch_roll(vectors: Array, parts: _Parts) -> tuple[Array, Array]:
     """Pitch (forward positive) and roll (left positive) of (N, 3) directions off the vertical, degrees."""
-    length = np.maximum(np.linalg.norm(vectors, axis=-1), 1e-9)
+    length = np.maximum(_length(vectors), 1e-9)
     pitch = np.degrees(parts.unwrapped(np.arctan2(vectors[:, FORWARD], vectors[:, UP])))
     return pitch, np.degrees(np.arcsin(np.clip(vectors[:, LATERAL] / length, -1, 1)))
 
 
 def _angle(a: Array, b: Array) -> Array:
     """Angle between (T, 3) vectors, degrees; 0 where one of them has no length."""
-    norms = np.maximum(np.linalg.norm(a, axis=-1) * np.linalg.norm(b, axis=-1), 1e-12)
-    return np.degrees(np.arccos(np.clip((a * b).sum(-1) / norms, -1, 1)))
+    norms = np.maximum(_length(a) * _length(b), 1e-12)
+    return np.degrees(np.arccos(np.clip(_dot(a, b) / norms, -1, 1)))
+
+
+def _dot(a: Array, b: Array) -> Array:
+    """Dot products (T,) of (T, 3) vectors."""
+    product: Array = np.einsum("ti,ti->t", a, b)
+    return product
+
+
+def _length(a: Array) -> Array:
+    return np.sqrt(_dot(a, a))
 
 
 def _yaw_of(across: Array) -> Array:
@@ -216,9 +257,9 @@ def _arm(body: Array, side: str, sign: float) -> dict[str, Array]:
     arm["over_elbow"] = wrist[:, UP] - body[:, JOINT[f"{side}_elbow"], UP]
     left, up, forward = _trunk_axes(body)
     relative = wrist - body[:, JOINT[f"{side}_shoulder"]]
-    arm["trunk_up"] = (relative * up).sum(-1)
-    arm["trunk_forward"] = (relative * forward).sum(-1)
-    arm["trunk_out"] = sign * (relative * left).sum(-1)
+    arm["trunk_up"] = _dot(relative, up)
+    arm["trunk_forward"] = _dot(relative, forward)
+    arm["trunk_out"] = sign * _dot(relative, left)
     return arm
 
 
@@ -226,12 +267,12 @@ def _trunk_axes(body: Array) -> tuple[Array, Array, Array]:
     """Unit axes (T, 3) of the trunk: to its left, up along the spine, forward out of the chest."""
     up = _unit(_trunk(body))
     across = body[:, JOINT["left_shoulder"]] - body[:, JOINT["right_shoulder"]]
-    left = _unit(across - (across * up).sum(-1, keepdims=True) * up)
+    left = _unit(across - _dot(across, up)[:, None] * up)
     return left, up, np.cross(left, up)
 
 
 def _unit(vectors: Array) -> Array:
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-9)
+    return vectors / np.maximum(_length(vectors), 1e-9)[:, None]
 
 
 def _leg(joints: Array, body: Array, side: str, sign: float) -> dict[str, Array]:
@@ -241,11 +282,11 @@ def _leg(joints: Array, body: Array, side: str, sign: float) -> dict[str, Array]
 
 
 def _pairs(body: Array) -> dict[tuple[str, str], Array]:
-    centres = {name: body[:, list(GROUPS[name])].mean(axis=1) for name in GROUP_NAMES}
+    centres = dict(zip(GROUP_NAMES, (_MEANS @ body).swapaxes(0, 1), strict=True))
     values: dict[tuple[str, str], Array] = {}
     for a, b in PAIRS:
         field, delta = pair_name(a, b), centres[b] - centres[a]
-        values[field, "distance"] = np.linalg.norm(delta, axis=-1)
+        values[field, "distance"] = _length(delta)
         values[field, "left"], values[field, "up"], values[field, "forward"] = delta.T
     trunk = _trunk(body)
     for side in ("left", "right"):

@@ -1,50 +1,20 @@
-"""Hold the claims of 21 sentences against a motion's geometry."""
+"""Check the 21 sentences of motions: read their claims, judge them, put the verdicts into words."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-import numpy as np
-
 from kinmo_annotate.claims import STILL, UNKNOWN, WRONG_PART, Claim, read_sentence
 from kinmo_annotate.schema.records import Motion
-from kinmo_annotate.schema.vocabulary import ACTIONS, action_of, field_kind
 from kinmo_annotate.signals import Signals, measure, measure_many
-from kinmo_annotate.verify.findings import CONTRADICTED, NOT_CHECKABLE, SUPPORTED, Finding, Verdict
-from kinmo_annotate.verify.moves import MOVES, change, words_of
+from kinmo_annotate.verify.evidence import Evidence, gather
+from kinmo_annotate.verify.findings import Finding
+from kinmo_annotate.verify.judge import judge
+from kinmo_annotate.verify.moves import words_of
 from kinmo_annotate.verify.order import broken_order
-from kinmo_annotate.verify.rhythms import (
-    CYCLIC,
-    FOOTWORK,
-    cycles_of,
-    flights_of,
-    foot_travel,
-    in_time,
-    least_cycles,
-    repeats_of,
-    steps_of,
-)
-from kinmo_annotate.verify.stillness import busiest, judge_pose, judge_stillness
 
-# Writers tell time roughly.
-_TIME_S: Final = 0.5
-_SUPPORTED_FROM: Final = 0.8
-_ABSENT_BELOW: Final = 0.66
-# Around the time that is said (margin in s): so little of what is claimed, and so much of its opposite, in
-# units of notable, that the movement went the other way.
-_TIGHT: Final = {
-    "point": ((0.15, 0.4, 0.9), (-0.1, 0.2, 0.6)),
-    "range": ((0.15, 0.4, 0.9), (0.0, 0.35, 0.8)),
-    "part": ((0.0, 0.4, 0.9),),
-    "all": ((0.0, 0.4, 0.9),),
-}
-_POINT_SHARE: Final = 0.12
-# Sizes that are said may be this share of what is seen, or of it what is said.
-_SIZE_SHARE: Final = 0.5
-_TOGETHER: Final = 32
-_PLACE_CHANNEL: Final = {"above": ("up", -1), "below": ("up", 1), "in_front": ("forward", -1),
-                         "behind": ("forward", 1)}  # fmt: skip
+_TOGETHER: Final = 32  # motions measured in one pass: their signals fit into the processor's cache
 
 
 def check_motion(
@@ -60,37 +30,43 @@ def check_motion(
     Returns:
         A finding for each claim, in order of the fields and of telling.
     """
-    return _findings(signals or measure(motion.joints, motion.fps), sentences)
+    evidence = gather([signals or measure(motion.joints, motion.fps)])
+    return _findings(evidence[0], sentences)
 
 
 def check_motions(motions: Sequence[Motion], sentences: Sequence[Mapping[str, str]]) -> list[list[Finding]]:
-    """Check the sentences of many motions; several times faster than one by one."""
-    found: list[list[Finding]] = []
-    for start in range(0, len(motions), _TOGETHER):
-        some = motions[start : start + _TOGETHER]
-        by_rate: dict[float, list[int]] = {}
-        for i, motion in enumerate(some):
-            by_rate.setdefault(motion.fps, []).append(i)
-        signals: dict[int, Signals] = {}
-        for fps, indices in by_rate.items():
-            measured = measure_many([some[i].joints for i in indices], fps)
-            signals.update(zip(indices, measured, strict=True))
-        found += [_findings(signals[i], sentences[start + i]) for i in range(len(some))]
-    return found
+    """Check the sentences of many motions; several times faster than one by one.
+
+    Args:
+        motions: the motions.
+        sentences: of each, by field.
+
+    Returns:
+        The findings of each, as `check_motion` gives them.
+    """
+    found: dict[int, list[Finding]] = {}
+    by_rate: dict[float, list[int]] = {}
+    for i, motion in enumerate(motions):
+        by_rate.setdefault(motion.fps, []).append(i)
+    for fps, indices in by_rate.items():
+        for start in range(0, len(indices), _TOGETHER):
+            some = indices[start : start + _TOGETHER]
+            evidence = gather(measure_many([motions[i].joints for i in some], fps))
+            found.update((i, _findings(one, sentences[i])) for i, one in zip(some, evidence, strict=True))
+    return [found[i] for i in range(len(motions))]
 
 
-def _findings(signals: Signals, sentences: Mapping[str, str]) -> list[Finding]:
+def _findings(evidence: Evidence, sentences: Mapping[str, str]) -> list[Finding]:
     findings: list[Finding] = []
     for field, sentence in sentences.items():
         claims = read_sentence(field, sentence)
-        for claim in claims:
-            verdict = _judge(signals, claim)
-            findings.append(Finding(field, _words(claim), verdict.verdict, verdict.evidence))
-        findings += broken_order(signals, field, claims)
+        findings += [Finding(field, _words(claim), *judge(evidence, claim)) for claim in claims]
+        if len(claims) > 1:
+            findings += broken_order(evidence, field, claims)
     return findings
 
 
-# words -----------------------------------------------------------------------------------------------------
+# -----------------------------------------------------------------------------------------------------
 
 _NAMES: Final = {"neck": "head"}
 
@@ -125,190 +101,3 @@ def _when(claim: Claim) -> str:
     if time.unit == "share":
         return f", {100 * time.start:.0f} to {100 * time.end:.0f} % of the time"
     return f", at {time.start:.1f} s" if time.said == "point" else f", {time.start:.1f} to {time.end:.1f} s"
-
-
-# verdicts --------------------------------------------------------------------------------------------------
-
-
-def _window(signals: Signals, claim: Claim, margin: float) -> slice:
-    """Frames in which a claim must have happened."""
-    total = signals.num_frames
-    if claim.time is None:
-        return slice(0, total)
-    duration = total / signals.fps
-    start, end = claim.time.span(duration)
-    if claim.time.said == "point" and margin == _TIME_S:
-        margin = max(margin, _POINT_SHARE * duration)  # what goes on for a while is told by its middle
-    if claim.borrowed:
-        start = 0.0
-    first = min(max(0, int((start - margin) * signals.fps)), total - 2)
-    return slice(first, max(min(total, int((end + margin) * signals.fps) + 2), first + 2))
-
-
-def _judge(signals: Signals, claim: Claim) -> Verdict:
-    first = claim.actions[0]
-    if first == UNKNOWN:
-        return Verdict(NOT_CHECKABLE, "")
-    if first == WRONG_PART:
-        return Verdict(
-            CONTRADICTED, f"this place is for the {claim.about.replace('__', ' and the ').replace('_', ' ')}"
-        )
-    frames = _window(signals, claim, 0.0 if claim.is_pose else _TIME_S)
-    if first == STILL:
-        return judge_stillness(signals, claim.about, frames)
-    if claim.is_pose:
-        return judge_pose(signals, claim.about, first, frames)
-    found = [_judge_action(signals, claim, action, frames) for action in claim.actions]
-    best = min(found, key=lambda v: (SUPPORTED, NOT_CHECKABLE, CONTRADICTED).index(v.verdict))
-    return _denied(signals, claim, frames) if claim.denied else best
-
-
-def _span_text(signals: Signals, frames: slice) -> str:
-    return f"between {frames.start / signals.fps:.1f} and {(frames.stop - 1) / signals.fps:.1f} s"
-
-
-def _denied(signals: Signals, claim: Claim, frames: slice) -> Verdict:
-    """What is said not to happen is contradicted where it plainly does."""
-    sizes = [change(signals, claim.about, a, frames) for a in claim.actions]
-    known = [
-        s / action_of(claim.about, a).notable
-        for s, a in zip(sizes, claim.actions, strict=True)
-        if s is not None
-    ]
-    if not known:
-        return Verdict(NOT_CHECKABLE, "")
-    most = max(known)
-    evidence = (
-        f"it does, by {most:.1f} times what is worth a sentence" if most >= 1 else "nothing to be seen of it"
-    )
-    return Verdict(CONTRADICTED if most >= 1.7 else SUPPORTED if most < 1 else NOT_CHECKABLE, evidence)
-
-
-def _judge_action(signals: Signals, claim: Claim, action: str, frames: slice) -> Verdict:
-    field = claim.about
-    if (field_kind(field), action) in MOVES:
-        return _judge_move(signals, claim, action, frames)
-    if action in CYCLIC or action in FOOTWORK:
-        return _judge_count(signals, claim, action, frames)
-    if action in ("together", "alternate"):
-        return _judge_together(signals, field, action, frames)
-    if (field, "up") in signals.values:
-        return _judge_place(signals, field, action, frames)
-    return Verdict(NOT_CHECKABLE, "")
-
-
-def _judge_move(signals: Signals, claim: Claim, action: str, frames: slice) -> Verdict:
-    field = claim.about
-    amount = change(signals, field, action, frames)
-    if amount is None:
-        return Verdict(NOT_CHECKABLE, "")
-    known = ACTIONS[field_kind(field), action]
-    notable = known.notable * (0.5 if claim.slight else 1.0)
-    size = amount / notable
-    evidence = f"{words_of(field, action)} by {_size(amount, known.unit)} {_span_text(signals, frames)}"
-    if size < _ABSENT_BELOW:
-        return Verdict(CONTRADICTED, f"at most {evidence}")
-    if _goes_the_other_way(signals, claim, action, notable):
-        opposite = MOVES[field_kind(field), action].opposite
-        return Verdict(CONTRADICTED, f"{words_of(field, opposite)} instead at that time")
-    if _too_small(claim, known.unit, amount):
-        return Verdict(CONTRADICTED, f"at most {evidence}")
-    if abs(claim.count) > 1:
-        counts = repeats_of(signals, field, action, frames)
-        if counts is not None and not _count_fits(claim.count, counts):
-            return Verdict(
-                CONTRADICTED, f"{words_of(field, action)} {counts[0]:.0f} to {counts[1]:.0f} times"
-            )
-    return Verdict(SUPPORTED if size >= _SUPPORTED_FROM else NOT_CHECKABLE, evidence)
-
-
-def _too_small(claim: Claim, unit: str, amount: float) -> bool:
-    """Tell whether far less is seen than the size that is said."""
-    said = {"metres": "m", "degrees": "deg"}.get(claim.unit)
-    return said == unit and amount < _SIZE_SHARE * claim.amount
-
-
-def _size(amount: float, unit: str) -> str:
-    return f"{amount:.2f} m" if unit == "m" else f"{amount:.0f} degrees"
-
-
-def _goes_the_other_way(signals: Signals, claim: Claim, action: str, notable: float) -> bool:
-    """Tell whether within the very time that is said only the opposite happens."""
-    opposite = MOVES[field_kind(claim.about), action].opposite
-    if not opposite or claim.time is None or claim.borrowed:
-        return False
-    for margin, faint, plain in _TIGHT[claim.time.said]:
-        close = _window(signals, claim, margin)
-        own = change(signals, claim.about, action, close) or 0.0
-        if own < faint * notable:
-            other = change(signals, claim.about, opposite, close) or 0.0
-            if other > plain * notable:
-                return True
-    return False
-
-
-def _count_fits(said: int, counts: tuple[float, float]) -> bool:
-    low, high = counts
-    if said < 0:
-        return high >= 1.5
-    return low - max(1.0, 0.25 * low) <= said <= high + max(1.0, 0.25 * high)
-
-
-def _judge_count(signals: Signals, claim: Claim, action: str, frames: slice) -> Verdict:
-    field = claim.about
-    if action == "step":
-        counts: tuple[float, float] = steps_of(signals, field.split("_")[0], frames)
-        absent = counts[1] == 0 or foot_travel(signals, field.split("_")[0], frames) < 0.06
-    elif action in ("jump", "hop"):
-        number = flights_of(signals, frames, field.split("_")[0] if action == "hop" else "")
-        counts, absent = (number, number), number == 0
-    else:
-        counts = cycles_of(signals, field, action, frames)
-        absent = counts[1] < (0.7 if action == "circle" else 1.5)
-    evidence = (
-        f"{words_of(field, action)} {counts[0]:.0f} to {counts[1]:.0f} times {_span_text(signals, frames)}"
-    )
-    if absent or (claim.count and not _count_fits(claim.count, counts)):
-        return Verdict(CONTRADICTED, evidence)
-    return Verdict(SUPPORTED, evidence)
-
-
-def _judge_together(signals: Signals, field: str, action: str, frames: slice) -> Verdict:
-    if not all(group.endswith(("arm", "leg")) for group in field.split("__")):
-        return Verdict(NOT_CHECKABLE, "")
-    least = min(busiest(signals, group, frames)[0] for group in field.split("__"))
-    span = _span_text(signals, frames)
-    if least < 0.5:
-        return Verdict(CONTRADICTED, f"one of them hardly moves {span}")
-    low, high = in_time(signals, field, frames)
-    evidence = f"their movements correlate by {low:.1f} to {high:.1f} {span}"
-    if action == "together" and high < -0.4:
-        return Verdict(CONTRADICTED, evidence)
-    if action == "alternate":
-        cycles = least_cycles(signals, field, frames)
-        if low > 0.5 or cycles < 1.5:
-            return Verdict(CONTRADICTED, f"{evidence}, with {cycles:.0f} cycles of the one that does fewer")
-    return Verdict(SUPPORTED, evidence)
-
-
-def _judge_place(signals: Signals, field: str, action: str, frames: slice) -> Verdict:
-    notable = ACTIONS["pair", action].notable
-    if action == "cross":
-        x = signals.values[field, "left"][frames]
-        amount = max(_flip(x), _flip(-x))
-        if amount < 0.3 * notable and field in ("left_arm__right_arm",):
-            gap = signals.values["left_arm", "out"][frames] + signals.values["right_arm", "out"][frames]
-            if gap.min() < -0.2:
-                return Verdict(NOT_CHECKABLE, "the wrists come to cross")
-    else:
-        channel, sign = _PLACE_CHANNEL[action]
-        amount = _flip(sign * signals.values[field, channel][frames])
-    words = words_of(field, action)
-    if amount < _ABSENT_BELOW * notable:
-        return Verdict(CONTRADICTED, f"never {words} {_span_text(signals, frames)}")
-    return Verdict(SUPPORTED, f"{words} by {amount:.2f} m")
-
-
-def _flip(x: np.ndarray) -> float:
-    """How far a signal (T,) goes from below zero to above it: the smaller of both sides; 0 where it does not."""
-    return max(0.0, float(np.minimum(np.maximum.accumulate(-x), x).max()))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from kinmo_annotate.schema.records import Check
 
@@ -13,8 +12,7 @@ NOT_CHECKABLE: Final = "not checkable"
 VERDICTS: Final = (SUPPORTED, CONTRADICTED, NOT_CHECKABLE)
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(NamedTuple):
     """One claim of one sentence held against the motion.
 
     Attributes:
@@ -34,8 +32,7 @@ class Finding:
         return Check(self.field, self.claim, self.verdict)
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """A verdict with its reason, before it is put into words for a field."""
 
     verdict: str

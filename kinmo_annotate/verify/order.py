@@ -8,10 +8,9 @@ from typing import Final
 from kinmo_annotate.claims import Claim, Time
 from kinmo_annotate.differences.swings import cycles, swings
 from kinmo_annotate.schema.vocabulary import ACTIONS, field_kind
-from kinmo_annotate.signals import Signals
+from kinmo_annotate.verify.evidence import Evidence
 from kinmo_annotate.verify.findings import CONTRADICTED, Finding
 from kinmo_annotate.verify.moves import shaped, words_of
-from kinmo_annotate.verify.rhythms import step_frames
 
 _SURE_S: Final = 0.1
 _SHARE: Final = 0.7
@@ -24,11 +23,11 @@ _CYCLES: Final = {
 _LONGEST_HALF_S: Final = 1.3
 
 
-def broken_order(signals: Signals, field: str, claims: Sequence[Claim]) -> list[Finding]:
+def broken_order(evidence: Evidence, field: str, claims: Sequence[Claim]) -> list[Finding]:
     """Findings for movements told in an order in which they did not happen.
 
     Args:
-        signals: of the motion.
+        evidence: of the motion.
         field: whose sentence it is.
         claims: everything the sentence claims, in order of telling.
     """
@@ -36,13 +35,14 @@ def broken_order(signals: Signals, field: str, claims: Sequence[Claim]) -> list[
     if len(moves) < 2 or moves[0].turn == moves[-1].turn:
         return []
     found = []
+    signals = evidence.signals
     duration = signals.num_frames / signals.fps
     for i, first in enumerate(moves):
         for second in moves[i + 1 :]:
             early, late = (first, second) if first.turn < second.turn else (second, first)
             if early.turn == late.turn:
                 continue
-            reason = _said_backwards(early, late, duration) or _done_backwards(signals, early, late)
+            reason = _said_backwards(early, late, duration) or _done_backwards(evidence, early, late)
             if reason:
                 text = f"{words_of(early.about, early.actions[0])} before it {words_of(late.about, late.actions[0])}"
                 found.append(Finding(field, text, CONTRADICTED, reason))
@@ -77,27 +77,29 @@ def _said_backwards(early: Claim, late: Claim, duration: float) -> str:
     return f"the times stated, around {sum(first) / 2:.1f} and {sum(second) / 2:.1f} s, run the other way"
 
 
-def _done_backwards(signals: Signals, early: Claim, late: Claim) -> str:
+def _done_backwards(evidence: Evidence, early: Claim, late: Claim) -> str:
     """The reason where, without times in the words, the motion does it the other way round."""
     if (early.time and not early.borrowed) or (late.time and not late.borrowed):
         return ""
-    first, second = _times_of(signals, early), _times_of(signals, late)
+    first, second = _times_of(evidence, early), _times_of(evidence, late)
     if not first or not second or (early.about, early.actions) == (late.about, late.actions):
         return ""
     begins, ends = min(a for a, _ in first), max(b for _, b in second)
     if ends > begins + 2:
         return ""
-    return f"that is done from {begins / signals.fps:.1f} s on, the other until {ends / signals.fps:.1f} s"
+    fps = evidence.signals.fps
+    return f"that is done from {begins / fps:.1f} s on, the other until {ends / fps:.1f} s"
 
 
-def _times_of(signals: Signals, claim: Claim) -> list[tuple[int, int]]:
+def _times_of(evidence: Evidence, claim: Claim) -> list[tuple[int, int]]:
     """Frames of every time that a claim's movement is done."""
-    found = []
+    found: list[tuple[int, int]] = []
+    signals = evidence.signals
     for action in claim.actions:
         known = ACTIONS.get((field_kind(claim.about), action))
         side = claim.about.split("_")[0]
         if action == "step":
-            found += step_frames(signals, side)
+            found += [(m.start, m.end) for m in evidence.feet[side][0]]
         elif action in _CYCLES:
             channel, least = _CYCLES[action]
             x = signals.values[claim.about, channel]

@@ -6,13 +6,13 @@ from itertools import pairwise
 from typing import Final
 
 import numpy as np
-from scipy.ndimage import maximum_filter1d
 
 from kinmo_annotate.differences.swings import spans, turning_points
-from kinmo_annotate.schema.skeleton import GROUND, UP
+from kinmo_annotate.schema.skeleton import UP
 from kinmo_annotate.schema.vocabulary import ACTIONS, field_kind
 from kinmo_annotate.signals import Signals
-from kinmo_annotate.verify.moves import Array, shaped
+from kinmo_annotate.verify.evidence import Evidence, FootMove
+from kinmo_annotate.verify.moves import shaped
 
 Range = tuple[float, float]
 
@@ -29,17 +29,13 @@ FOOTWORK: Final = frozenset(("step", "jump", "hop"))
 _SHARES: Final = (0.6, 1.0, 1.3)
 _LOW_HAND_M: Final = -0.3
 _WAVING_S: Final = 0.4
-_STEP_M, _STEP_UP_M = 0.06, 0.07
-# slowest speed in m/s, share of the quickest around it, whether a foot that hangs in the air still moves
-_STEP_SPEEDS: Final = ((0.2, 0.0, True), (0.3, 0.3, True), (0.3, 0.4, False))
-_LANDED: Final = 0.35
 _MARCHING: Final = 2
-_HANGING_M: Final = 0.07
 _AIRBORNE_M, _DOWN_M, _RISE_M = 0.04, 0.07, 0.03
 _LANDING_S: Final = 0.15
 _WIDE_M: Final = 0.12
 _SWING_M: Final = 0.06
-_IN_TURN: Final = 1.5
+# the signals that two limbs swing in
+_SWINGING: Final = {("arm", "arm"): ("forward", "up", "out"), ("leg", "leg"): ("forward", "height", "out")}
 
 
 def cycles_of(signals: Signals, field: str, action: str, frames: slice) -> Range:
@@ -85,47 +81,20 @@ def repeats_of(signals: Signals, field: str, action: str, frames: slice) -> Rang
 # feet ------------------------------------------------------------------------------------------------------
 
 
-def steps_of(signals: Signals, side: str, frames: slice) -> Range:
+def steps_of(evidence: Evidence, side: str, frames: slice) -> Range:
     """How many steps a foot takes: the fewest and the most that one may count."""
-    own = _moves(signals, side, frames)
-    other = _moves(signals, "right" if side == "left" else "left", frames)
-    marches = min(max(map(len, own)), max(map(len, other))) >= _MARCHING
-    counts = [sum(marches or is_step for _, _, is_step in moves) for moves in own]
-    return min(counts), max(counts)
+    other = evidence.feet["right" if side == "left" else "left"]
+    marches = min(_most(evidence.feet[side], frames), _most(other, frames)) >= _MARCHING
+    low, high = [], []
+    for moves in evidence.feet[side]:
+        steps = [m for m in moves if marches or m.lands_elsewhere]
+        high.append(sum(m.start < frames.stop and m.end >= frames.start for m in steps))
+        low.append(sum(frames.start <= (m.start + m.end) / 2 < frames.stop for m in steps))
+    return min(low), max(high)
 
 
-def step_frames(signals: Signals, side: str) -> list[tuple[int, int]]:
-    """Frames of every movement of a foot that may be a step."""
-    return [(a, b) for a, b, _ in _moves(signals, side, slice(0, signals.num_frames))[0]]
-
-
-def _moves(signals: Signals, side: str, frames: slice) -> list[list[tuple[int, int, bool]]]:
-    """Movements of a foot and whether they are steps, by several thresholds of speed."""
-    foot = signals.feet[side][frames]
-    if len(foot) < 3:
-        return [[]]
-    speed = np.zeros(len(foot))
-    speed[1:] = np.sqrt((np.diff(foot, axis=0) ** 2).sum(-1).max(axis=1)) * signals.fps
-    around = maximum_filter1d(speed, 2 * int(0.5 * signals.fps) + 1)
-    height = foot[..., UP].mean(axis=1)
-    lifted = height > height.min() + _HANGING_M
-    found = []
-    for least, share, hanging in _STEP_SPEEDS:
-        moving = speed > np.maximum(least, share * around)
-        found.append(_stepping(foot, spans(moving | lifted if hanging else moving)))
-    return found
-
-
-def _stepping(foot: Array, moves: list[tuple[int, int]]) -> list[tuple[int, int, bool]]:
-    """Which of the movements of a foot (T, 2, 3) go anywhere, and whether it lands elsewhere."""
-    found = []
-    for a, b in moves:
-        path = foot[max(0, a - 1) : b + 1]
-        away = np.abs(path - path[0])
-        far, landed = float(away[:, :, GROUND].max()), float(away[-1][:, GROUND].max())
-        if far >= _STEP_M or float(away[..., UP].max()) >= _STEP_UP_M:
-            found.append((a, b, landed >= max(_STEP_M, _LANDED * far)))
-    return found
+def _most(found: list[list[FootMove]], frames: slice) -> int:
+    return max(sum(m.start < frames.stop and m.end >= frames.start for m in moves) for moves in found)
 
 
 def foot_travel(signals: Signals, side: str, frames: slice) -> float:
@@ -160,28 +129,31 @@ def flights_of(signals: Signals, frames: slice, hop: str = "") -> int:
 # limbs together --------------------------------------------------------------------------------------------
 
 
-def in_time(signals: Signals, field: str, frames: slice) -> tuple[float, float]:
+def in_time(signals: Signals, field: str, frames: slice) -> Range:
     """How far two limbs swing alike, at least and at most: 1 together, -1 in turn; 0, 0 where they do not."""
     first, second = field.split("__")
+    channels = _SWINGING.get((first[-3:], second[-3:]), ("forward",))
     found = []
-    for channel in ("forward", "height", "up", "out"):
-        x, y = (signals.values.get((limb, channel)) for limb in (first, second))
-        if x is None or y is None or min(np.ptp(x[frames]), np.ptp(y[frames])) < _SWING_M:
-            continue
-        found.append(float(np.corrcoef(x[frames], y[frames])[0, 1]))
+    for channel in channels:
+        x, y = signals.values[first, channel][frames], signals.values[second, channel][frames]
+        x, y = x - x.mean(), y - y.mean()
+        if min(np.abs(x).max(), np.abs(y).max()) > _SWING_M / 2:
+            found.append(float(x @ y / np.sqrt((x @ x) * (y @ y))))
     return (min(found), max(found)) if found else (0.0, 0.0)
 
 
-def least_cycles(signals: Signals, field: str, frames: slice) -> float:
-    """How many cycles the one of two limbs goes to and fro that does so less."""
-    return min(_cycles_of_limb(signals, limb, frames) for limb in field.split("__"))
+def least_cycles(evidence: Evidence, field: str, frames: slice) -> float:
+    """How many cycles the one of two limbs goes to and fro that does so less; more than two need no count."""
+    return min(_cycles_of_limb(evidence, limb, frames) for limb in field.split("__"))
 
 
-def _cycles_of_limb(signals: Signals, limb: str, frames: slice) -> float:
+def _cycles_of_limb(evidence: Evidence, limb: str, frames: slice) -> float:
+    most = 0.0
     if limb.endswith("leg"):
-        steps = steps_of(signals, limb.split("_")[0], frames)[1]
-        if steps >= _IN_TURN:
-            return steps
-    channels = ("forward", "height", "up", "out")
-    seen = [signals.values[limb, c][frames] for c in channels if (limb, c) in signals.values]
-    return max((len(turning_points(x, _SWING_M)) - 1) / 2 for x in seen)
+        most = steps_of(evidence, limb.split("_")[0], frames)[1]
+    for channel in _SWINGING[limb[-3:], limb[-3:]]:
+        if most >= 2:
+            break
+        x = evidence.signals.values[limb, channel][frames]
+        most = max(most, (len(turning_points(x, _SWING_M)) - 1) / 2)
+    return most

@@ -6,64 +6,93 @@ from typing import Final
 
 import numpy as np
 
+from kinmo_annotate.schema.skeleton import FIELDS
 from kinmo_annotate.schema.vocabulary import field_kind
-from kinmo_annotate.signals import Signals
+from kinmo_annotate.signals import Array, Signals
 from kinmo_annotate.verify.findings import CONTRADICTED, NOT_CHECKABLE, SUPPORTED, Verdict
-from kinmo_annotate.verify.moves import Array
 from kinmo_annotate.verify.rhythms import foot_travel
 
 # kind -> signal -> the change that is worth a sentence, metres or degrees
 _NOTABLE: Final[dict[str, dict[str, float]]] = {
     "torso": {
-        "pitch": 15,
-        "roll": 12,
-        "twist": 25,
-        "heading": 35,
-        "forward": 0.35,
-        "left": 0.35,
-        "height": 0.12,
+        "pitch": 15, "roll": 12, "twist": 25, "heading": 35, "forward": 0.35, "left": 0.35, "height": 0.12,
     },
     "neck": {"pitch": 15, "roll": 15},
     "arm": {"up": 0.20, "forward": 0.25, "out": 0.25, "flexion": 40},
     "leg": {"height": 0.12, "forward": 0.25, "out": 0.20, "flexion": 35},
     "pair": {"distance": 0.15, "angle": 30},
+}  # fmt: skip
+_OF_FIELD: Final = {
+    field: [((field, channel), notable) for channel, notable in _NOTABLE[field_kind(field)].items()]
+    for field in FIELDS
 }
+# A change of place is told from these on: metres on either side.
+_PLACES: Final = {"up": 0.05, "forward": 0.08}
 # The same movement seen from another frame: an arm that the trunk carries moves in one of them only.
 _CARRIED: Final = {
     ("arm", "up"): "trunk_up", ("arm", "forward"): "trunk_forward", ("arm", "out"): "trunk_out",
     ("neck", "pitch"): "upright_pitch", ("neck", "roll"): "upright_roll",
 }  # fmt: skip
+_ANGLES: Final = frozenset(("pitch", "roll", "twist", "heading", "flexion", "angle"))
 # Slower than this much of notable a second is a drift that nobody would tell.
 _DRIFT: Final = 0.45
 _MOVES_FROM: Final = 1.3
+_PASSES_FROM: Final = 1.6
 _STILL_UP_TO: Final = 1.0
 _HANGS_M, _RAISED_M = -0.30, -0.15
 _BENT_DEG, _STRAIGHT_DEG, _TILTED_DEG = 25.0, 60.0, 35.0
 
 
-def busiest(signals: Signals, field: str, frames: slice) -> tuple[float, str, float]:
-    """The signal of a field that changes most, against what is worth a sentence.
+def moves_at_all(signals: Signals, field: str, frames: slice, share: float) -> bool:
+    """Tell whether any signal of a field changes by this share of what is worth a sentence."""
+    for key, notable in _OF_FIELD[field]:
+        x = signals.values.get(key)
+        if x is not None and float(x[frames].max() - x[frames].min()) >= share * notable:
+            return True
+    return False
 
-    Returns:
-        (change in units of notable, the signal's name, the change in metres or degrees).
-    """
-    kind, best = field_kind(field), (0.0, "", 0.0)
-    for channel, notable in _NOTABLE[kind].items():
-        x = signals.values.get((field, channel))
-        if x is None:
+
+def judge_stillness(signals: Signals, field: str, frames: slice) -> Verdict:
+    """Hold "no notable movement" against everything that a field does."""
+    whole = frames.start == 0 and frames.stop >= signals.num_frames
+    best, most, told = 0.0, "", 0.0
+    for key, notable in _OF_FIELD[field]:
+        if key not in signals.values:
             continue
-        size = float(np.ptp(x[frames]))
-        if size > best[0] * notable:
-            size = min(size, _own_share(signals, field, channel, frames) * notable)
-            if size > best[0] * notable:
-                best = (size / notable, channel, size)
-    return best
+        low, high = signals.ranges[key] if whole else _range(signals.values[key][frames])
+        size = (high - low) / notable
+        if size > max(best, _STILL_UP_TO):
+            size = min(size, _own_share(signals, field, key[1], frames, notable))
+        if size > best:
+            best, most, told = size, key[1], size * notable
+    if "__" in field:
+        place = _passes(signals, field, frames, whole)
+        if place and best < _MOVES_FROM:
+            return Verdict(CONTRADICTED, f"one comes to be on the other side of the other, {place}")
+    evidence = f"its {most} changes by {told:.{0 if most in _ANGLES else 2}f} " if most else "nothing changes"
+    evidence += ("degrees" if most in _ANGLES else "m") if most else ""
+    if best >= _MOVES_FROM:
+        return Verdict(CONTRADICTED, evidence)
+    return Verdict(SUPPORTED if best <= _STILL_UP_TO else NOT_CHECKABLE, evidence)
 
 
-def _own_share(signals: Signals, field: str, channel: str, frames: slice) -> float:
+def _range(x: Array) -> tuple[float, float]:
+    return float(x.min()), float(x.max())
+
+
+def _passes(signals: Signals, field: str, frames: slice, whole: bool) -> str:
+    """How far one group passes the other, in words; nothing where it hardly does."""
+    for channel, notable in _PLACES.items():
+        key = (field, channel)
+        low, high = signals.ranges[key] if whole else _range(signals.values[key][frames])
+        if min(high, -low) >= _PASSES_FROM * notable:
+            return f"by {min(high, -low):.2f} m {'up and down' if channel == 'up' else 'fore and aft'}"
+    return ""
+
+
+def _own_share(signals: Signals, field: str, channel: str, frames: slice, notable: float) -> float:
     """The change in units of notable without what the rest of the body did, and without slow drift."""
     kind = field_kind(field)
-    notable = _NOTABLE[kind][channel]
     x = signals.values[field, channel][frames]
     share = _quick(x, _DRIFT * notable / signals.fps) / notable
     other = _CARRIED.get((kind, channel))
@@ -75,24 +104,10 @@ def _own_share(signals: Signals, field: str, channel: str, frames: slice) -> flo
 
 
 def _quick(x: Array, drift: float) -> float:
-    """The largest change of a signal (T,) faster than `drift` a frame."""
+    """The largest change of a signal (T,) beyond `drift` a frame."""
     t = drift * np.arange(len(x))
     up, down = x - t, -x - t
     return float(max((up - np.minimum.accumulate(up)).max(), (down - np.minimum.accumulate(down)).max()))
-
-
-def judge_stillness(signals: Signals, field: str, frames: slice) -> Verdict:
-    """Hold "no notable movement" against everything that a field does."""
-    size, channel, amount = busiest(signals, field, frames)
-    unit = (
-        "m"
-        if amount < 3 and channel not in ("pitch", "roll", "twist", "heading", "flexion", "angle")
-        else "degrees"
-    )
-    evidence = f"its {channel} changes by {amount:.2g} {unit}" if channel else "nothing changes"
-    if size >= _MOVES_FROM:
-        return Verdict(CONTRADICTED, evidence)
-    return Verdict(SUPPORTED if size <= _STILL_UP_TO else NOT_CHECKABLE, evidence)
 
 
 def judge_pose(signals: Signals, field: str, pose: str, frames: slice) -> Verdict:
@@ -107,10 +122,9 @@ def judge_pose(signals: Signals, field: str, pose: str, frames: slice) -> Verdic
         wrong = angle.max() < _BENT_DEG if pose == "bent" else angle.min() > _STRAIGHT_DEG
         return _said(bool(wrong), f"it is bent by {angle.min():.0f} to {angle.max():.0f} degrees")
     if kind == "torso" and pose == "upright":
-        tilt = np.maximum(np.abs(values["torso", "pitch"][frames]), np.abs(values["torso", "roll"][frames]))
-        return _said(
-            bool(np.median(tilt) > _TILTED_DEG), f"the trunk is {np.median(tilt):.0f} degrees off upright"
-        )
+        pitch, roll = (np.abs(values["torso", name][frames]) for name in ("pitch", "roll"))
+        tilt = float(np.median(np.maximum(pitch, roll)))
+        return _said(tilt > _TILTED_DEG, f"the trunk is {tilt:.0f} degrees off upright")
     return Verdict(NOT_CHECKABLE, "")
 
 
