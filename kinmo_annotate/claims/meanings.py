@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from kinmo_annotate.claims.scan import Phrase
+from kinmo_annotate.claims.scan import Said
 from kinmo_annotate.claims.words import listed
 
 Actions = tuple[str, ...]
@@ -52,7 +52,7 @@ _TRAVEL: Final = {
 }  # fmt: skip
 
 
-def of_arm(phrase: Phrase, side: str) -> Meaning:
+def of_arm(phrase: Said, side: str) -> Meaning:
     """Claims of a phrase on an arm."""
     verb, ways = phrase.verb, _limb_ways(phrase, "arm", side)
     to_and_fro = {"back", "forward"} <= set(phrase.ways) or "forth" in phrase.ways
@@ -78,7 +78,7 @@ def of_arm(phrase: Phrase, side: str) -> Meaning:
     return ways if verb in _GOING else []
 
 
-def of_leg(phrase: Phrase, side: str) -> Meaning:
+def of_leg(phrase: Said, side: str) -> Meaning:
     """Claims of a phrase on a leg."""
     verb, ways = phrase.verb, _limb_ways(phrase, "leg", side)
     if verb in _LEG_VERBS:
@@ -97,7 +97,7 @@ def of_leg(phrase: Phrase, side: str) -> Meaning:
     return ways if verb in _GOING and verb != "push" else []
 
 
-def of_torso(phrase: Phrase, side: str) -> Meaning:
+def of_torso(phrase: Said, side: str) -> Meaning:
     """Claims of a phrase on the torso or the whole body."""
     verb, ways = phrase.verb, set(phrase.ways)
     sides = "fro" in ways or {"left", "right"} <= ways or "out" in ways
@@ -122,7 +122,7 @@ def of_torso(phrase: Phrase, side: str) -> Meaning:
     return [_TORSO_VERBS[verb]] if verb in _TORSO_VERBS else []
 
 
-def _turning(phrase: Phrase) -> Meaning:
+def _turning(phrase: Said) -> Meaning:
     """Turns of the body, and twists of the shoulders against the hips."""
     sides = [w for w in phrase.ways if w in ("left", "right")]
     if phrase.verb == "twist" or "shoulders" in phrase.ways:
@@ -130,11 +130,11 @@ def _turning(phrase: Phrase) -> Meaning:
     if phrase.verb == "rotate":
         return [(f"turn_{s}", f"twist_{s}") for s in sides]
     return [(f"turn_{s}",) for s in sides] or (
-        [("turn_left", "turn_right")] if phrase.ways == ["around"] else []
+        [("turn_left", "turn_right")] if phrase.ways == ("around",) else []
     )
 
 
-def _travel(phrase: Phrase) -> Meaning:
+def _travel(phrase: Said) -> Meaning:
     ways = list(dict.fromkeys(phrase.ways))
     if phrase.verb == "retreat":
         return [("move_backward",)]
@@ -150,7 +150,7 @@ def _travel(phrase: Phrase) -> Meaning:
     return found
 
 
-def of_neck(phrase: Phrase, side: str) -> Meaning:
+def of_neck(phrase: Said, side: str) -> Meaning:
     """Claims of a phrase on the head."""
     verb, ways = phrase.verb, set(phrase.ways)
     if verb == "nod":
@@ -168,7 +168,7 @@ def of_neck(phrase: Phrase, side: str) -> Meaning:
     return []
 
 
-def of_pair(phrase: Phrase) -> Meaning:
+def of_pair(phrase: Said) -> Meaning:
     """Claims of a phrase on how two groups move relative to each other, places left out."""
     verb, ways = phrase.verb, set(phrase.ways)
     if verb in _PAIR_VERBS:
@@ -186,11 +186,11 @@ def of_pair(phrase: Phrase) -> Meaning:
     return found
 
 
-def _who(phrase: Phrase) -> set[str]:
+def _who(phrase: Said) -> set[str]:
     return {part for _, part in phrase.who} | {part for where, _, part in phrase.objects if where == "at"}
 
 
-def _limb_ways(phrase: Phrase, kind: str, side: str) -> Meaning:
+def _limb_ways(phrase: Said, kind: str, side: str) -> Meaning:
     """Directions of a limb as actions; "back down" and "back to the side" are ways down, not back."""
     ways = dict.fromkeys(phrase.ways)
     known = _LIMB_WAYS[kind]
@@ -211,6 +211,6 @@ def _limb_ways(phrase: Phrase, kind: str, side: str) -> Meaning:
     return [(name,) for name in dict.fromkeys(found)]
 
 
-OF_KIND: Final[dict[str, Callable[[Phrase, str], Meaning]]] = {
+OF_KIND: Final[dict[str, Callable[[Said, str], Meaning]]] = {
     "torso": of_torso, "neck": of_neck, "arm": of_arm, "leg": of_leg,
 }  # fmt: skip

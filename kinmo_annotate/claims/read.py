@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Final
+from functools import cache, lru_cache
+from typing import Final, NamedTuple
 
 from kinmo_annotate.claims.meanings import OF_KIND, of_pair
-from kinmo_annotate.claims.scan import Phrase, Scan, Time, scan
+from kinmo_annotate.claims.scan import Phrase, Said, Scan, Time, scan
 from kinmo_annotate.claims.words import KIND_OF_PART
 from kinmo_annotate.schema.records import NO_MOVEMENT, NOT_DETERMINED, Event
+from kinmo_annotate.schema.skeleton import FIELDS
 from kinmo_annotate.schema.vocabulary import field_kind
 
 STILL: Final = "still"
@@ -25,8 +26,7 @@ _KEPT: Final = 20_000  # sentences remembered, a few tens of MB
 _READ: dict[tuple[str, str], tuple[Claim, ...]] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """One thing that a sentence says.
 
     Attributes:
@@ -34,7 +34,7 @@ class Claim:
         actions: words of the vocabulary, or `STILL`, `WRONG_PART`, `UNKNOWN`, or a pose such as "raised"; it
             is wrong only where each of them is.
         is_pose: whether it is a state that is held, not a movement.
-        count: how often; 0 where nothing is said, negative where it is at least so often.
+        often: how many times; 0 where nothing is said, negative where it is at least so often.
         time: when, None where nothing is said.
         borrowed: whether the time is said in a later clause that follows in time.
         clause: number of its clause in order of telling.
@@ -43,13 +43,12 @@ class Claim:
         slight: whether it is said to be small.
         amount: size said, 0 where none is.
         unit: of the amount, "metres" or "degrees".
-        objects: heights and places said, as (preposition, part).
     """
 
     about: str
     actions: tuple[str, ...]
     is_pose: bool = False
-    count: int = 0
+    often: int = 0
     time: Time | None = None
     borrowed: bool = False
     clause: int = 0
@@ -58,7 +57,9 @@ class Claim:
     slight: bool = False
     amount: float = 0.0
     unit: str = ""
-    objects: tuple[tuple[str, str], ...] = ()
+
+
+_STILL: Final = {field: Claim(field, (STILL,), is_pose=True) for field in FIELDS}
 
 
 def read_sentence(field: str, sentence: str) -> tuple[Claim, ...]:
@@ -71,6 +72,8 @@ def read_sentence(field: str, sentence: str) -> tuple[Claim, ...]:
     Returns:
         Claims; empty where the sentence says nothing that the reader knows.
     """
+    if sentence == NO_MOVEMENT:
+        return (_STILL[field],)
     key = (field, sentence)
     found = _READ.get(key)
     if found is None:
@@ -97,34 +100,39 @@ def read_claims(field: str, sentence: str, duration_s: float) -> list[Event]:
         if claim.is_pose or claim.denied or claim.about != field:
             continue
         start, end = claim.time.span(duration_s) if claim.time else (0.0, duration_s)
-        events.append(Event(field, claim.actions[0], start, end, abs(claim.count) or 1))
+        events.append(Event(field, claim.actions[0], start, end, abs(claim.often) or 1))
     return events
 
 
 def _read(field: str, sentence: str) -> Iterator[Claim]:
     plain = sentence.strip().rstrip(".").lower()
     if plain == NO_MOVEMENT.rstrip(".").lower():
-        yield Claim(field, (STILL,), is_pose=True)
-    elif plain == NOT_DETERMINED.rstrip(".").lower():
+        yield _STILL[field]
+        return
+    if plain == NOT_DETERMINED.rstrip(".").lower():
         yield Claim(field, (UNKNOWN,), is_pose=True)
-    else:
-        found = scan(sentence)
-        if _is_of_another(field, found):
-            yield Claim(field, (WRONG_PART,), is_pose=True)
-        turns = _turns(found.links)
-        for phrase in found.phrases:
-            time, borrowed = _time_of(phrase, found)
-            rest = (
-                _count_of(phrase, found), time, borrowed, phrase.clause, turns[phrase.clause], phrase.denied,
-                phrase.slight, phrase.amount, phrase.unit, tuple((where, part) for where, _, part in phrase.objects),
-            )  # fmt: skip
-            for about, actions, is_pose in _meanings(field, phrase):
-                yield Claim(about, actions, is_pose, *rest)
+        return
+    found = scan(sentence)
+    if _is_of_another(field, found):
+        yield Claim(field, (WRONG_PART,), is_pose=True)
+    turns = _turns(found.links)
+    for phrase in found.phrases:
+        meanings = _meanings(field, phrase.said)
+        if not meanings:
+            continue
+        time, borrowed = _time_of(phrase, found)
+        rest = (
+            _count_of(phrase, found), time, borrowed, phrase.clause, turns[phrase.clause], phrase.denied,
+            phrase.slight, phrase.amount, phrase.unit,
+        )  # fmt: skip
+        for about, actions, is_pose in meanings:
+            yield Claim(about, actions, is_pose, *rest)
 
 
 # whom it is about ------------------------------------------------------------------------------------------
 
 
+@cache
 def _groups(side: str, part: str, field: str) -> list[str]:
     """The groups that a part names in a sentence of a field: "the hand" is that of the field's own arm."""
     members = field.split("__")
@@ -148,23 +156,24 @@ def _is_of_another(field: str, found: Scan) -> bool:
     members = field.split("__")
     named = {g for side, part, aside in found.named if not aside for g in _groups(side, part, field)}
     if len(members) == 1:
-        return bool(named) and field not in named and not any(_vague(s, p) for s, p, _ in found.named)
+        return bool(named) and field not in named and all(part != "body" for _, part, _ in found.named)
     named |= {g for side, part, aside in found.named if aside and side for g in _groups(side, part, field)}
     return any(g not in members for g in named) and not all(m in named for m in members)
 
 
-def _vague(side: str, part: str) -> bool:
-    return part == "body"
-
-
-def _about(field: str, phrase: Phrase) -> list[str]:
+def _about(field: str, phrase: Said) -> list[str]:
     """The groups that do what a phrase says; the field itself where none is named."""
     groups = [g for side, part in phrase.who for g in _groups(side, part, field)]
     return list(dict.fromkeys(groups)) or [field]
 
 
-def _meanings(field: str, phrase: Phrase) -> Iterator[tuple[str, tuple[str, ...], bool]]:
+@lru_cache(maxsize=10_000)
+def _meanings(field: str, phrase: Said) -> tuple[tuple[str, tuple[str, ...], bool], ...]:
     """(about, actions, whether a pose) of each claim that a phrase makes."""
+    return tuple(_all_meanings(field, phrase))
+
+
+def _all_meanings(field: str, phrase: Said) -> Iterator[tuple[str, tuple[str, ...], bool]]:
     about = _about(field, phrase)
     if phrase.verb == "stay":
         yield from _poses(field, about, phrase)
@@ -181,7 +190,7 @@ def _meanings(field: str, phrase: Phrase) -> Iterator[tuple[str, tuple[str, ...]
             yield from ((group, actions, False) for actions in OF_KIND[kind](phrase, side))
 
 
-def _pair_meanings(field: str, about: list[str], phrase: Phrase) -> list[tuple[str, ...]]:
+def _pair_meanings(field: str, about: list[str], phrase: Said) -> list[tuple[str, ...]]:
     members = field.split("__")
     apart = [g for g in about if g in members]
     other = next((m for m in members if m not in apart), None) if len(apart) == 1 else None
@@ -202,7 +211,7 @@ def _pair_meanings(field: str, about: list[str], phrase: Phrase) -> list[tuple[s
     return found
 
 
-def _poses(field: str, about: list[str], phrase: Phrase) -> Iterator[tuple[str, tuple[str, ...], bool]]:
+def _poses(field: str, about: list[str], phrase: Said) -> Iterator[tuple[str, tuple[str, ...], bool]]:
     poses = list(phrase.poses)
     poses += [{"up": "raised", "down": "lowered"}[w] for w in phrase.ways if w in ("up", "down")]
     if "upright" in phrase.ways:
@@ -217,13 +226,17 @@ def _poses(field: str, about: list[str], phrase: Phrase) -> Iterator[tuple[str, 
 
 def _time_of(phrase: Phrase, found: Scan) -> tuple[Time | None, bool]:
     """The time said of a phrase, and whether it stands in a later clause that follows in time."""
-    own = [t for t in found.times if t[1] == phrase.clause]
-    before = [t for t in own if t[0] < phrase.at]
-    if before and before[0][3]:
-        return before[-1][2], False
-    after = [t for t in own if t[0] > phrase.at]
-    if after:
-        return after[0][2], False
+    before = after = None
+    for at, clause, time, leads in found.times:
+        if clause != phrase.clause:
+            continue
+        if at > phrase.at:
+            after = after or time
+        elif leads or before:
+            before = time
+    own = before or after
+    if own or (len(found.links) == 1):
+        return own, False
     return _time_of_neighbours(phrase, found)
 
 
@@ -243,10 +256,13 @@ def _time_of_neighbours(phrase: Phrase, found: Scan) -> tuple[Time | None, bool]
 
 
 def _count_of(phrase: Phrase, found: Scan) -> int:
-    own = [c for c in found.counts if c[1] == phrase.clause]
-    time = min((t[0] for t in found.times if t[1] == phrase.clause and t[0] > phrase.at), default=1 << 30)
-    after = next((n for at, _, n in own if phrase.at < at < time), None)
-    return after if after is not None else next((n for at, _, n in own if at == phrase.at - 1), 0)
+    """The count said after a phrase and before its time, or right before it."""
+    if not found.counts:
+        return 0
+    ends = min((t[0] for t in found.times if t[1] == phrase.clause and t[0] > phrase.at), default=1 << 30)
+    own = [(at, count) for at, clause, count in found.counts if clause == phrase.clause]
+    after = next((count for at, count in own if phrase.at < at < ends), None)
+    return after if after is not None else next((count for at, count in own if at == phrase.at - 1), 0)
 
 
 def _turns(links: list[str]) -> list[int]:

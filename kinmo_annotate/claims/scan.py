@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from kinmo_annotate.claims.words import (
     COUNTS,
@@ -20,7 +20,13 @@ from kinmo_annotate.claims.words import (
     listed,
 )
 
-_TOKEN: Final = re.compile(r"[a-z]+|\d+(?:\.\d+)?|[,.;:%]|[-–—](?=\s*\d)")
+# Replaced before the words are split; a sentence has few of them, and looking for what is not there is quick.
+_MARKS: Final = (
+    (", ", " , "), (". ", " . "), ("'s ", " s "), ("’s ", " s "), ("-", " "), ("–", " "), ("—", " "), (";", " ; "),
+    ("(", " "), (")", " "), ("%", " % "), ("°", " degrees "), (":", " "), ('"', " "), ("!", " . "), ("?", " . "),
+)  # fmt: skip
+_NUMBER: Final = re.compile(r"\d+(?:\.\d+)?")
+_GLUED: Final = re.compile(r"(\d)(s|sec|seconds?|m|deg|degrees?)\b")
 _ARTICLES: Final = listed("a an the its their his her this each very slight deep slow quick")
 _BEFORE_PART: Final = _ARTICLES | listed("left right upper lower both other own opposite s and person")
 _TO: Final = listed("to and - – — until till")
@@ -43,8 +49,7 @@ _AFTER_IN: Final = listed("and at from to toward towards then , .") | {""}
 _DEEDS: Final = listed("jump hop wave circle kick nod bow step crouch")
 
 
-@dataclass(frozen=True, slots=True)
-class Time:
+class Time(NamedTuple):
     """When something is said to happen.
 
     Attributes:
@@ -66,6 +71,16 @@ class Time:
         if self.said == "point":
             return max(0.0, self.start - 0.35), min(duration_s, self.end + 0.35)
         return self.start, self.end
+
+
+class Said(NamedTuple):
+    """What a phrase says of what is done, time and size left out; the fields are those of `Phrase`."""
+
+    verb: str
+    who: tuple[tuple[str, str], ...]
+    ways: tuple[str, ...]
+    objects: tuple[tuple[str, str, str], ...]
+    poses: tuple[str, ...]
 
 
 @dataclass(slots=True)
@@ -100,6 +115,11 @@ class Phrase:
     amount: float = 0.0
     unit: str = ""
 
+    @property
+    def said(self) -> Said:
+        """What it says, to be looked up."""
+        return Said(self.verb, self.who, tuple(self.ways), tuple(self.objects), tuple(self.poses))
+
 
 @dataclass(slots=True)
 class Scan:
@@ -122,14 +142,30 @@ class Scan:
 
 def scan(sentence: str) -> Scan:
     """Scan one sentence, or several in a row."""
-    return _Scanner(_TOKEN.findall(sentence.lower())).run()
+    return _Scanner(_words_of(sentence)).run()
+
+
+def _words_of(sentence: str) -> list[str]:
+    """Split into words and marks, lower case, numbers apart from their units."""
+    text = sentence.lower()
+    for mark, apart in _MARKS:
+        if mark in text:
+            text = text.replace(mark, apart)
+    text = _GLUED.sub(r"\1 \2", text.rstrip(" ."))
+    return text.split()
+
+
+def _number_of(token: str) -> float:
+    """The number that a word begins with."""
+    match = _NUMBER.match(token)
+    return float(match[0]) if match else 0.0
 
 
 class _Scanner:
     """State of one pass over the words of a sentence."""
 
     def __init__(self, tokens: list[str]) -> None:
-        self.tokens = [*tokens, "", "", "", "", ""]
+        self.tokens = [*tokens, "", "", "", "", ""]  # so that one may look ahead
         self.found = Scan()
         self.who: list[tuple[str, str]] = []
         self.fresh = False  # whether the last thing seen was a subject, which another may join
@@ -139,18 +175,19 @@ class _Scanner:
         self.sides: dict[str, str] = {}  # kind of limb -> the side that was said of it last
 
     def run(self) -> Scan:
+        get, handlers = WORDS.get, _HANDLERS
         for i, token in enumerate(self.tokens[:-5]):
             if i < self.skip:
                 continue
-            word = WORDS.get(token)
+            word = get(token)
             if word is not None:
-                getattr(self, "_" + word.role)(i, word)
-            elif token[0].isdigit():
+                handlers[word.role](self, i, word)
+            elif "0" <= token[0] <= "9":
                 self._digits(i)
-            elif token in ".;":
-                self._begin("")
             elif token == ",":
                 self.denied = False
+            elif token in (".", ";"):
+                self._begin("")
         return self.found
 
     @property
@@ -391,9 +428,11 @@ class _Scanner:
 
     def _digits(self, i: int) -> None:
         tokens = self.tokens
-        value, after = float(tokens[i]), tokens[i + 1]
+        value, after = _number_of(tokens[i]), tokens[i + 1]
         unit = WORDS.get(after)
-        if after in _TO and tokens[i + 2][:1].isdigit():
+        if after[:1].isdigit():
+            self._range(value, i + 1)  # "0.5-1.2 s"
+        elif after in _TO and tokens[i + 2][:1].isdigit():
             self._range(value, i + 2)
         elif after == "%" or (unit is not None and unit.role == "unit"):
             if tokens[i + 2] in _TO and tokens[i + 3][:1].isdigit():
@@ -408,7 +447,7 @@ class _Scanner:
 
     def _range(self, start: float, j: int) -> None:
         """Read "0.5 to 1.2 s", the second number at `j`."""
-        end, after = float(self.tokens[j]), WORDS.get(self.tokens[j + 1])
+        end, after = _number_of(self.tokens[j]), WORDS.get(self.tokens[j + 1])
         if self.tokens[j + 1] == "%":
             self._add_time(j, Time(start / 100, end / 100, "share", "part"))
         elif after is not None and after.role == "unit":
@@ -455,3 +494,8 @@ class _Scanner:
             return
         a, b = _SHARES[name]
         self._add_time(i, Time(a, b, "share", "all" if name == "all" else "part"))
+
+
+_HANDLERS: Final = {
+    role: getattr(_Scanner, f"_{role}") for role in {word.role for word in WORDS.values()}
+}  # fmt: skip

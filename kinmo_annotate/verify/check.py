@@ -7,6 +7,7 @@ from typing import Final
 
 from kinmo_annotate.claims import STILL, UNKNOWN, WRONG_PART, Claim, read_sentence
 from kinmo_annotate.schema.records import Motion
+from kinmo_annotate.schema.skeleton import FIELDS
 from kinmo_annotate.signals import Signals, measure, measure_many
 from kinmo_annotate.verify.evidence import Evidence, gather
 from kinmo_annotate.verify.findings import Finding
@@ -75,10 +76,17 @@ def _name(group: str) -> str:
     return _NAMES.get(group, group.replace("_", " "))
 
 
+_STAYS: Final = {
+    field: " and ".join(map(_name, field.split("__"))) + " does not move" for field in FIELDS
+}  # fmt: skip
+
+
 def _words(claim: Claim) -> str:
     """A claim in short: "left arm raises, 0.5 to 1.2 s"."""
     a, _, b = claim.about.partition("__")
     subject = f"{_name(a)} and {_name(b)}" if b else _name(a)
+    if claim.actions[0] == STILL and claim.time is None:
+        return _STAYS[claim.about]
     if claim.actions[0] == STILL:
         text = f"{subject} does not move"
     elif claim.actions[0] == WRONG_PART:
@@ -89,8 +97,8 @@ def _words(claim: Claim) -> str:
         text = f"{subject} stays {claim.actions[0]}"
     else:
         text = f"{subject} {'does not: ' if claim.denied else ''}{words_of(claim.about, claim.actions[0])}"
-    if abs(claim.count) > 1:
-        text += f" {claim.count} times" if claim.count > 0 else " repeatedly"
+    if abs(claim.often) > 1:
+        text += f" {claim.often} times" if claim.often > 0 else " repeatedly"
     return text + _when(claim)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 import numpy as np
@@ -15,6 +16,7 @@ from kinmo_annotate.verify.moves import MOVES, change, words_of
 from kinmo_annotate.verify.rhythms import (
     CYCLIC,
     FOOTWORK,
+    Tally,
     cycles_of,
     flights_of,
     foot_travel,
@@ -37,6 +39,8 @@ _TIGHT: Final = {
     "part": ((0.0, 0.4, 0.9),),
     "all": ((0.0, 0.4, 0.9),),
 }
+_SLIGHT: Final = 0.5
+_PLANTED_M: Final = 0.06
 _POINT_SHARE: Final = 0.12
 # Sizes that are said may be this share of what is seen, or of it what is said.
 _SIZE_SHARE: Final = 0.5
@@ -113,28 +117,27 @@ def _judge_action(evidence: Evidence, claim: Claim, action: str, frames: slice) 
 
 
 def _judge_move(signals: Signals, claim: Claim, action: str, frames: slice) -> Verdict:
+    """Hold a claimed direction against the signal that grows with it."""
     field = claim.about
-    amount = change(signals, field, action, frames)
+    known = ACTIONS[field_kind(field), action]
+    notable = known.notable * (_SLIGHT if claim.slight else 1.0)
+    close = frames if claim.time is None or claim.borrowed else _window(signals, claim, 0.0)
+    amount = change(signals, field, action, close)
     if amount is None:
         return Verdict(NOT_CHECKABLE, "")
-    known = ACTIONS[field_kind(field), action]
-    notable = known.notable * (0.5 if claim.slight else 1.0)
-    size = amount / notable
-    evidence = f"{words_of(field, action)} by {_size(amount, known.unit)} {_span_text(signals, frames)}"
-    if size < _ABSENT_BELOW:
-        return Verdict(CONTRADICTED, f"at most {evidence}")
-    if _goes_the_other_way(signals, claim, action, notable):
-        opposite = MOVES[field_kind(field), action].opposite
-        return Verdict(CONTRADICTED, f"{words_of(field, opposite)} instead at that time")
-    if _too_small(claim, known.unit, amount):
-        return Verdict(CONTRADICTED, f"at most {evidence}")
-    if abs(claim.count) > 1:
-        counts = repeats_of(signals, field, action, frames)
-        if counts is not None and not _count_fits(claim.count, counts):
-            return Verdict(
-                CONTRADICTED, f"{words_of(field, action)} {counts[0]:.0f} to {counts[1]:.0f} times"
-            )
-    return Verdict(SUPPORTED if size >= _SUPPORTED_FROM else NOT_CHECKABLE, evidence)
+    if amount < _SUPPORTED_FROM * notable:
+        if close is not frames and _goes_the_other_way(signals, claim, action, notable):
+            opposite = MOVES[field_kind(field), action].opposite
+            return Verdict(CONTRADICTED, f"{words_of(field, opposite)} instead {_span_text(signals, close)}")
+        close, amount = frames, change(signals, field, action, frames) or 0.0
+    seen = f"{words_of(field, action)} by {_size(amount, known.unit)} {_span_text(signals, close)}"
+    if amount < _ABSENT_BELOW * notable or _too_small(claim, known.unit, amount):
+        return Verdict(CONTRADICTED, f"at most {seen}")
+    if abs(claim.often) > 1:
+        tally = Tally(repeats_of(signals, field, action, frames))
+        if not tally.fits(claim.often, 1.0):
+            return Verdict(CONTRADICTED, f"{words_of(field, action)} {tally} times")
+    return Verdict(SUPPORTED if amount >= _SUPPORTED_FROM * notable else NOT_CHECKABLE, seen)
 
 
 def _too_small(claim: Claim, unit: str, amount: float) -> bool:
@@ -162,30 +165,22 @@ def _goes_the_other_way(signals: Signals, claim: Claim, action: str, notable: fl
     return False
 
 
-def _count_fits(said: int, counts: tuple[float, float]) -> bool:
-    low, high = counts
-    if said < 0:
-        return high >= 1.5
-    return low - max(1.0, 0.25 * low) <= said <= high + max(1.0, 0.25 * high)
-
-
 def _judge_count(evidence: Evidence, claim: Claim, action: str, frames: slice) -> Verdict:
     field, signals = claim.about, evidence.signals
+    side = field.split("_")[0]
     if action == "step":
-        counts: tuple[float, float] = steps_of(evidence, field.split("_")[0], frames)
-        absent = counts[1] == 0 or foot_travel(signals, field.split("_")[0], frames) < 0.06
+        counts: Iterable[float] = steps_of(evidence, side, frames)
+        if foot_travel(signals, side, frames) < _PLANTED_M:
+            counts = (0,)
     elif action in ("jump", "hop"):
-        number = flights_of(signals, frames, field.split("_")[0] if action == "hop" else "")
-        counts, absent = (number, number), number == 0
+        counts = (flights_of(signals, frames, side if action == "hop" else ""),)
     else:
         counts = cycles_of(signals, field, action, frames)
-        absent = counts[1] < (0.7 if action == "circle" else 1.5)
-    seen = (
-        f"{words_of(field, action)} {counts[0]:.0f} to {counts[1]:.0f} times {_span_text(signals, frames)}"
-    )
-    if absent or (claim.count and not _count_fits(claim.count, counts)):
-        return Verdict(CONTRADICTED, seen)
-    return Verdict(SUPPORTED, seen)
+    tally = Tally(counts)
+    least = 0.7 if action == "circle" else 1.5 if action in CYCLIC else 1.0
+    fits = tally.reaches(least) if not claim.often else tally.fits(claim.often, least)
+    seen = f"{words_of(field, action)} {tally} times {_span_text(signals, frames)}"
+    return Verdict(SUPPORTED if fits else CONTRADICTED, seen)
 
 
 def _judge_together(evidence: Evidence, field: str, action: str, frames: slice) -> Verdict:

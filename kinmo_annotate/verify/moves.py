@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -97,35 +96,28 @@ def change(signals: Signals, field: str, action: str, frames: slice) -> float | 
     Returns:
         Metres or degrees, 0 or more; None where no signal shows the action.
     """
-    move = MOVES.get((field_kind(field), action))
-    if move is None:
-        return None
-    found = [
-        largest_rise(_shaped(signals.values[field, channel][frames], move, field, action))
-        for channel in move.channels
-        if (field, channel) in signals.values
-    ]
-    return max(found) if found else None
+    found = None
+    for x in shaped(signals, field, action, frames):
+        found = max(found or 0.0, largest_rise(x))
+    return found
 
 
-def shaped(signals: Signals, field: str, action: str) -> list[Array]:
+def shaped(signals: Signals, field: str, action: str, frames: slice = slice(None)) -> list[Array]:
     """The signals (T,) that grow as an action is done; empty where none shows it."""
-    move = MOVES.get((field_kind(field), action))
-    channels = move.channels if move else ()
-    return [
-        _shaped(signals.values[field, channel], move, field, action)
-        for channel in channels
-        if move is not None and (field, channel) in signals.values
-    ]
+    kind = field_kind(field)
+    move = MOVES.get((kind, action))
+    if move is None:
+        return []
+    seen = [signals.values[field, c][frames] for c in move.channels if (field, c) in signals.values]
+    upright = -_UPRIGHT_SHARE * ACTIONS[kind, action].notable
+    return [_shaped(x, move, upright) for x in seen]
 
 
-def _shaped(x: Array, move: Move, field: str, action: str) -> Array:
+def _shaped(x: Array, move: Move, upright: float) -> Array:
     if move.shape == "off":
         return -np.abs(x)
     x = x if move.sign > 0 else -x
-    if move.shape == "away":
-        return np.maximum(x, -_UPRIGHT_SHARE * ACTIONS[field_kind(field), action].notable)
-    return x
+    return np.maximum(x, upright) if move.shape == "away" else x
 
 
 SPECIAL_WORDS: Final = {
@@ -140,6 +132,3 @@ def words_of(field: str, action: str) -> str:
     """How an action is said after its subject."""
     move = MOVES.get((field_kind(field), action))
     return move.words if move else SPECIAL_WORDS.get(action, action)
-
-
-Measure = Callable[[Signals, str, slice], float]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
 from typing import Final
 
@@ -26,7 +27,8 @@ _CYCLES: Final[dict[str, tuple[tuple[str, float], ...]]] = {
 CYCLIC: Final = frozenset((*_CYCLES, "circle"))
 FOOTWORK: Final = frozenset(("step", "jump", "hop"))
 # Writers draw the line between small and large differently: counts between these shares of it are all right.
-_SHARES: Final = (0.6, 1.0, 1.3)
+_SHARES: Final = (1.0, 0.6, 1.3)
+_OFF: Final = 0.25
 _LOW_HAND_M: Final = -0.3
 _WAVING_S: Final = 0.4
 _MARCHING: Final = 2
@@ -38,44 +40,76 @@ _SWING_M: Final = 0.06
 _SWINGING: Final = {("arm", "arm"): ("forward", "up", "out"), ("leg", "leg"): ("forward", "height", "out")}
 
 
-def cycles_of(signals: Signals, field: str, action: str, frames: slice) -> Range:
-    """How many cycles of a to and fro there are: the fewest and the most that one may count."""
+class Tally:
+    """Counts that one may arrive at, from what is plain to what is small; taken only until one fits.
+
+    A count that is said fits where it is at most one off, or a quarter, or lies between two counts.
+    """
+
+    def __init__(self, counts: Iterable[float]) -> None:
+        self.rest = iter(counts)
+        self.seen: list[float] = []
+
+    def reaches(self, least: float) -> bool:
+        """Tell whether any count is at least so high."""
+        return self._until(lambda: self.seen[-1] >= least)
+
+    def fits(self, said: int, least: float) -> bool:
+        """Tell whether so many fit, and at least `least`; a negative number says that it is more than once."""
+        if said < 0:
+            return self.reaches(1.5)
+        return self._until(lambda: max(self.seen) >= least and self._covers(said))
+
+    def _covers(self, said: int) -> bool:
+        low, high = min(self.seen), max(self.seen)
+        return low - max(1.0, _OFF * low) <= said <= high + max(1.0, _OFF * high)
+
+    def _until(self, true: Callable[[], bool]) -> bool:
+        for count in self.rest:
+            self.seen.append(max(0.0, count))
+            if true():
+                return True
+        return False
+
+    def __str__(self) -> str:
+        if not self.seen:
+            return "0"
+        low, high = min(self.seen), max(self.seen)
+        return f"{low:.0f}" if round(low) == round(high) else f"{low:.0f} to {high:.0f}"
+
+
+def cycles_of(signals: Signals, field: str, action: str, frames: slice) -> Iterator[float]:
+    """How many cycles of a to and fro there are, by each signal and size that one may count by."""
     if action == "circle":
-        return _turns(signals, field, frames)
+        yield from _turns(signals, field, frames)
+        return
     if action == "wave":
         high = signals.values[field, "up"][frames] > _LOW_HAND_M
         if (high & (signals.values[field, "over_elbow"][frames] > 0)).sum() < _WAVING_S * signals.fps:
-            return 0.0, 0.0
-    counts = [
-        (len(turning_points(signals.values[field, channel][frames], share * least)) - 1) / 2
-        for channel, least in _CYCLES[action]
-        for share in _SHARES
-    ]
-    return max(0.0, min(counts)), max(0.0, *counts)
+            return
+    for share in _SHARES:
+        for channel, least in _CYCLES[action]:
+            yield (len(turning_points(signals.values[field, channel][frames], share * least)) - 1) / 2
 
 
-def _turns(signals: Signals, field: str, frames: slice) -> Range:
-    """Full turns of the wrist about the shoulder, from the side or from the front."""
+def _turns(signals: Signals, field: str, frames: slice) -> Iterator[float]:
+    """Full turns of the wrist about the shoulder, from the side and from the front."""
     up = signals.values[field, "up"][frames]
-    most = 0.0
     for other in ("forward", "out"):
         across = signals.values[field, other][frames]
         angle = np.unwrap(np.arctan2(up, across))
         moving = np.hypot(up, across) > _WIDE_M
-        travel = np.abs(np.cumsum(np.diff(angle, prepend=angle[:1]) * moving))
-        most = max(most, float(np.ptp(travel)) / (2 * np.pi))
-    return max(0.0, most - 0.5), most + 0.5 if most > 0.6 else most
+        yield float(np.ptp(np.cumsum(np.diff(angle, prepend=angle[:1]) * moving))) / (2 * np.pi)
 
 
-def repeats_of(signals: Signals, field: str, action: str, frames: slice) -> Range | None:
-    """How often a field goes in a direction: the fewest and the most that one may count."""
-    counts = []
+def repeats_of(signals: Signals, field: str, action: str, frames: slice) -> Iterator[float]:
+    """How often a field goes in a direction, by each size that one may count by."""
     notable = ACTIONS[field_kind(field), action].notable
     for x in shaped(signals, field, action):
+        inside = x[frames]
         for share in _SHARES:
-            points = turning_points(x[frames], share * notable)
-            counts.append(sum(x[frames][b] > x[frames][a] for a, b in pairwise(points)))
-    return (min(counts), max(counts)) if counts else None
+            points = turning_points(inside, share * notable)
+            yield sum(inside[b] > inside[a] for a, b in pairwise(points))
 
 
 # feet ------------------------------------------------------------------------------------------------------
