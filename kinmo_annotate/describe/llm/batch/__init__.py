@@ -28,11 +28,12 @@ from kinmo_annotate.describe.llm.batch.state import (
     settings_of,
 )
 from kinmo_annotate.describe.llm.batch.submit import BatchOracle, submit
+from kinmo_annotate.schema.shards import DatasetError
 
 __all__ = [
     "BATCHES_DIR", "Api", "BatchError", "BatchOracle", "Chunk", "ChunkWriter", "Remote", "Report", "State",
     "Submission", "begin", "cancel", "collect", "has_ended", "load_state", "open_state", "plan_of", "refresh",
-    "settings_of", "submit", "submit_wanted",
+    "refuse_two_ways", "settings_of", "submit", "submit_wanted",
 ]  # fmt: skip
 
 
@@ -77,6 +78,18 @@ def begin(
         state.retry_failures()
     clear_files(state)
     return state
+
+
+def refuse_two_ways(out: Path) -> None:
+    """Refuse to ask at once for what is with the batch API: it would be paid for twice.
+
+    Raises:
+        DatasetError: requests are outstanding, or the state cannot be read.
+    """
+    state = load_state(out)
+    if state is not None and state.outstanding:
+        remedy = f"Run `kinmo annotate batch collect {out}` first, or `kinmo annotate batch cancel {out}`."
+        raise DatasetError(out, f"has {state.outstanding} requests with the batch API", remedy)
 
 
 def submit_wanted(

@@ -113,6 +113,10 @@ class BatchOracle:
         self._state.save()
         return self.wanted
 
+    def discard(self) -> None:
+        """Throw away what a pass that was cut off wanted."""
+        self._writer.discard()
+
 
 def submit(
     state: State,
