@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Final
 
 from kinmo_annotate.claims import STILL, UNKNOWN, WRONG_PART, Claim, read_sentence
 from kinmo_annotate.schema.records import Motion
-from kinmo_annotate.schema.skeleton import FIELDS
 from kinmo_annotate.signals import Signals, measure, measure_many
 from kinmo_annotate.verify.evidence import Evidence, gather
 from kinmo_annotate.verify.findings import Finding
@@ -61,51 +61,41 @@ def _findings(evidence: Evidence, sentences: Mapping[str, str]) -> list[Finding]
     findings: list[Finding] = []
     for field, sentence in sentences.items():
         claims = read_sentence(field, sentence)
-        findings += [Finding(field, _words(claim), *judge(evidence, claim)) for claim in claims]
+        for claim in claims:
+            verdict, seen = judge(evidence, claim)
+            findings.append(Finding(field, _words(claim), verdict, seen))
         if len(claims) > 1:
             findings += broken_order(evidence, field, claims)
     return findings
 
 
-# -----------------------------------------------------------------------------------------------------
-
-_NAMES: Final = {"neck": "head"}
-
-
-def _name(group: str) -> str:
-    return _NAMES.get(group, group.replace("_", " "))
-
-
-_STAYS: Final = {
-    field: " and ".join(map(_name, field.split("__"))) + " does not move" for field in FIELDS
-}  # fmt: skip
-
-
 def _words(claim: Claim) -> str:
     """A claim in short: "left arm raises, 0.5 to 1.2 s"."""
-    a, _, b = claim.about.partition("__")
-    subject = f"{_name(a)} and {_name(b)}" if b else _name(a)
-    if claim.actions[0] == STILL and claim.time is None:
-        return _STAYS[claim.about]
-    if claim.actions[0] == STILL:
-        text = f"{subject} does not move"
-    elif claim.actions[0] == WRONG_PART:
-        return f"the sentence is about another part than the {subject}"
-    elif claim.actions[0] == UNKNOWN:
-        return f"{subject} not determined"
-    elif claim.is_pose:
-        text = f"{subject} stays {claim.actions[0]}"
-    else:
-        text = f"{subject} {'does not: ' if claim.denied else ''}{words_of(claim.about, claim.actions[0])}"
-    if abs(claim.often) > 1:
-        text += f" {claim.often} times" if claim.often > 0 else " repeatedly"
-    return text + _when(claim)
-
-
-def _when(claim: Claim) -> str:
+    text = _what(claim.about, claim.actions[0], claim.is_pose, claim.denied, claim.often)
     time = claim.time
     if time is None:
-        return ""
+        return text
     if time.unit == "share":
-        return f", {100 * time.start:.0f} to {100 * time.end:.0f} % of the time"
-    return f", at {time.start:.1f} s" if time.said == "point" else f", {time.start:.1f} to {time.end:.1f} s"
+        return f"{text}, {100 * time.start:.0f} to {100 * time.end:.0f} % of the time"
+    return text + (
+        f", at {time.start:.1f} s" if time.said == "point" else f", {time.start:.1f} to {time.end:.1f} s"
+    )
+
+
+@lru_cache(maxsize=10_000)
+def _what(about: str, action: str, is_pose: bool, denied: bool, often: int) -> str:
+    subject = " and ".join(_NAMES.get(group, group.replace("_", " ")) for group in about.split("__"))
+    if is_pose:
+        return _POSES.get(action, "{} stays " + action).format(subject)
+    text = f"{subject} {'does not: ' if denied else ''}{words_of(about, action)}"
+    if abs(often) > 1:
+        text += f" {often} times" if often > 0 else " repeatedly"
+    return text
+
+
+_NAMES: Final = {"neck": "head"}
+_POSES: Final = {
+    STILL: "{} does not move",
+    WRONG_PART: "the sentence is about another part than the {}",
+    UNKNOWN: "{} is not determined",
+}

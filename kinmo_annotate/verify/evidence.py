@@ -1,4 +1,4 @@
-"""What claims are held against: the signals of a motion and where its feet went, found for many motions at once."""
+"""What claims are held against: the signals of a motion and where its feet went, for many motions at once."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def _by_motion(
 
 
 def _moves(foot: Array, moving: NDArray[np.bool_]) -> list[tuple[int, int, bool]]:
-    """Runs of a moving foot (T, 2, 3) that take it anywhere, as (first frame, last frame, lands elsewhere)."""
+    """Runs of a moving foot (T, 2, 3) that take it anywhere: (first frame, last frame, lands elsewhere)."""
     edges = np.flatnonzero(np.diff(moving, prepend=False, append=False))
     if not len(edges):
         return []

@@ -44,50 +44,71 @@ _PLANTED_M: Final = 0.06
 _POINT_SHARE: Final = 0.12
 # Sizes that are said may be this share of what is seen, or of it what is said.
 _SIZE_SHARE: Final = 0.5
-_PLACE_CHANNEL: Final = {"above": ("up", -1), "below": ("up", 1), "in_front": ("forward", -1),
-                         "behind": ("forward", 1)}  # fmt: skip
+# place -> signal of b minus a, and the sign that it comes to have
+_PLACES: Final = {
+    "above": ("up", -1), "below": ("up", 1), "in_front": ("forward", -1), "behind": ("forward", 1),
+    "cross": ("left", 1),
+}  # fmt: skip
+_WRISTS_CROSS_M: Final = -0.2  # both wrists' ways out from the shoulders, added up
+_BEST_FIRST: Final = (SUPPORTED, NOT_CHECKABLE, CONTRADICTED)
 
 
 def _window(signals: Signals, claim: Claim, margin: float) -> slice:
-    """Frames in which a claim must have happened."""
-    total = signals.num_frames
-    if claim.time is None:
+    """Frames of the time that a claim gives, with so many seconds around it; all where it gives none."""
+    total, fps, time = signals.num_frames, signals.fps, claim.time
+    if time is None:
         return slice(0, total)
-    duration = total / signals.fps
-    start, end = claim.time.span(duration)
-    if claim.time.said == "point" and margin == _TIME_S:
-        margin = max(margin, _POINT_SHARE * duration)  # what goes on for a while is told by its middle
-    if claim.borrowed:
-        start = 0.0
-    first = min(max(0, int((start - margin) * signals.fps)), total - 2)
-    return slice(first, max(min(total, int((end + margin) * signals.fps) + 2), first + 2))
+    start, end = time.span(total / fps)
+    first = 0 if claim.borrowed or start <= margin else min(int((start - margin) * fps), total - 2)
+    last = int((end + margin) * fps) + 2
+    return slice(first, total if last > total else last if last > first + 2 else first + 2)
+
+
+def _wide(signals: Signals, claim: Claim) -> slice:
+    """Frames in which a claim must have happened, with the tolerance that rough times ask for."""
+    margin = _TIME_S
+    if claim.time is not None and claim.time.said == "point":
+        # what goes on for a while is told by its middle
+        margin = max(margin, _POINT_SHARE * signals.num_frames / signals.fps)
+    return _window(signals, claim, margin)
 
 
 def judge(evidence: Evidence, claim: Claim) -> Verdict:
     """Hold one claim against the evidence of its motion."""
-    signals = evidence.signals
-    first = claim.actions[0]
-    if first == UNKNOWN:
-        return Verdict(NOT_CHECKABLE, "")
-    if first == WRONG_PART:
-        place = claim.about.replace("__", " and the ").replace("_", " ")
-        return Verdict(CONTRADICTED, f"this place is for the {place}")
-    frames = _window(signals, claim, 0.0 if claim.is_pose else _TIME_S)
-    if first == STILL:
-        return judge_stillness(signals, claim.about, frames)
+    if claim.denied:
+        return _judge_denied(evidence.signals, claim)
     if claim.is_pose:
-        return judge_pose(signals, claim.about, first, frames)
-    found = [_judge_action(evidence, claim, action, frames) for action in claim.actions]
-    best = min(found, key=lambda v: (SUPPORTED, NOT_CHECKABLE, CONTRADICTED).index(v.verdict))
-    return _denied(signals, claim, frames) if claim.denied else best
+        return _judge_pose(evidence.signals, claim)
+    verdict = _judge_action(evidence, claim, claim.actions[0])
+    for action in claim.actions[1:]:
+        if verdict.verdict == SUPPORTED:
+            break
+        other = _judge_action(evidence, claim, action)
+        verdict = min(verdict, other, key=lambda v: _BEST_FIRST.index(v.verdict))
+    return verdict
+
+
+def _judge_pose(signals: Signals, claim: Claim) -> Verdict:
+    pose = claim.actions[0]
+    if pose == UNKNOWN:
+        return Verdict(NOT_CHECKABLE, "")
+    if pose == WRONG_PART:
+        place = claim.about.replace("__", " and the ").replace("_", " ")
+        return Verdict(CONTRADICTED, f"this sentence is to tell what the {place} does")
+    if pose == STILL:
+        return judge_stillness(signals, claim.about, _wide(signals, claim))
+    return judge_pose(signals, claim.about, pose, _window(signals, claim, 0.0))
 
 
 def _span_text(signals: Signals, frames: slice) -> str:
     return f"between {frames.start / signals.fps:.1f} and {(frames.stop - 1) / signals.fps:.1f} s"
 
 
-def _denied(signals: Signals, claim: Claim, frames: slice) -> Verdict:
+def _judge_denied(signals: Signals, claim: Claim) -> Verdict:
     """What is said not to happen is contradicted where it plainly does."""
+    if claim.is_pose:
+        return Verdict(NOT_CHECKABLE, "")
+    frames = _window(signals, claim, 0.0)
     sizes = [change(signals, claim.about, a, frames) for a in claim.actions]
     known = [
         s / action_of(claim.about, a).notable
@@ -103,41 +124,57 @@ def _denied(signals: Signals, claim: Claim, frames: slice) -> Verdict:
     return Verdict(CONTRADICTED if most >= 1.7 else SUPPORTED if most < 1 else NOT_CHECKABLE, evidence)
 
 
-def _judge_action(evidence: Evidence, claim: Claim, action: str, frames: slice) -> Verdict:
+def _judge_action(evidence: Evidence, claim: Claim, action: str) -> Verdict:
     field, signals = claim.about, evidence.signals
     if (field_kind(field), action) in MOVES:
-        return _judge_move(signals, claim, action, frames)
+        return _judge_move(signals, claim, action)
+    frames = _wide(signals, claim)
     if action in CYCLIC or action in FOOTWORK:
         return _judge_count(evidence, claim, action, frames)
     if action in ("together", "alternate"):
         return _judge_together(evidence, field, action, frames)
-    if (field, "up") in signals.values:
+    if action in _PLACES and (field, "up") in signals.values:
         return _judge_place(signals, field, action, frames)
     return Verdict(NOT_CHECKABLE, "")
 
 
-def _judge_move(signals: Signals, claim: Claim, action: str, frames: slice) -> Verdict:
+def _judge_move(signals: Signals, claim: Claim, action: str) -> Verdict:
     """Hold a claimed direction against the signal that grows with it."""
     field = claim.about
     known = ACTIONS[field_kind(field), action]
     notable = known.notable * (_SLIGHT if claim.slight else 1.0)
-    close = frames if claim.time is None or claim.borrowed else _window(signals, claim, 0.0)
-    amount = change(signals, field, action, close)
+    frames = _window(signals, claim, 0.0)
+    amount = change(signals, field, action, frames)
     if amount is None:
         return Verdict(NOT_CHECKABLE, "")
-    if amount < _SUPPORTED_FROM * notable:
-        if close is not frames and _goes_the_other_way(signals, claim, action, notable):
-            opposite = MOVES[field_kind(field), action].opposite
-            return Verdict(CONTRADICTED, f"{words_of(field, opposite)} instead {_span_text(signals, close)}")
-        close, amount = frames, change(signals, field, action, frames) or 0.0
-    seen = f"{words_of(field, action)} by {_size(amount, known.unit)} {_span_text(signals, close)}"
+    if amount < _SUPPORTED_FROM * notable and claim.time is not None:
+        if _goes_the_other_way(signals, claim, action, notable):
+            return Verdict(CONTRADICTED, _instead(signals, field, action, frames))
+        frames = _wide(signals, claim)
+        amount = change(signals, field, action, frames) or 0.0
     if amount < _ABSENT_BELOW * notable or _too_small(claim, known.unit, amount):
-        return Verdict(CONTRADICTED, f"at most {seen}")
+        return Verdict(CONTRADICTED, _instead(signals, field, action, frames))
     if abs(claim.often) > 1:
-        tally = Tally(repeats_of(signals, field, action, frames))
+        tally = Tally(repeats_of(signals, field, action, _wide(signals, claim)))
         if not tally.fits(claim.often, 1.0):
-            return Verdict(CONTRADICTED, f"{words_of(field, action)} {tally} times")
-    return Verdict(SUPPORTED if amount >= _SUPPORTED_FROM * notable else NOT_CHECKABLE, seen)
+            return Verdict(CONTRADICTED, f"it {words_of(field, action)} {tally} times")
+    return Verdict(
+        SUPPORTED if amount >= _SUPPORTED_FROM * notable else NOT_CHECKABLE, _size(amount, known.unit)
+    )
+
+
+def _instead(signals: Signals, field: str, action: str, frames: slice) -> str:
+    """What a field does where it does not do what was claimed, with numbers."""
+    kind = field_kind(field)
+    opposite = MOVES[kind, action].opposite
+    text = f"it {words_of(field, action)} by at most {_seen(signals, field, action, frames)}"
+    if opposite:
+        text += f", and {words_of(field, opposite)} by {_seen(signals, field, opposite, frames)},"
+    return f"{text} {_span_text(signals, frames)}"
+
+
+def _seen(signals: Signals, field: str, action: str, frames: slice) -> str:
+    return _size(change(signals, field, action, frames) or 0.0, ACTIONS[field_kind(field), action].unit)
 
 
 def _too_small(claim: Claim, unit: str, amount: float) -> bool:
@@ -179,8 +216,9 @@ def _judge_count(evidence: Evidence, claim: Claim, action: str, frames: slice) -
     tally = Tally(counts)
     least = 0.7 if action == "circle" else 1.5 if action in CYCLIC else 1.0
     fits = tally.reaches(least) if not claim.often else tally.fits(claim.often, least)
-    seen = f"{words_of(field, action)} {tally} times {_span_text(signals, frames)}"
-    return Verdict(SUPPORTED if fits else CONTRADICTED, seen)
+    if fits:
+        return Verdict(SUPPORTED, f"{tally} times")
+    return Verdict(CONTRADICTED, f"it {words_of(field, action)} {tally} times {_span_text(signals, frames)}")
 
 
 def _judge_together(evidence: Evidence, field: str, action: str, frames: slice) -> Verdict:
@@ -202,23 +240,23 @@ def _judge_together(evidence: Evidence, field: str, action: str, frames: slice) 
 
 
 def _judge_place(signals: Signals, field: str, action: str, frames: slice) -> Verdict:
-    notable = ACTIONS["pair", action].notable
-    if action == "cross":
-        x = signals.values[field, "left"][frames]
-        amount = max(_flip(x), _flip(-x))
-        if amount < 0.3 * notable and field in ("left_arm__right_arm",):
-            gap = signals.values["left_arm", "out"][frames] + signals.values["right_arm", "out"][frames]
-            if gap.min() < -0.2:
-                return Verdict(NOT_CHECKABLE, "the wrists come to cross")
-    else:
-        channel, sign = _PLACE_CHANNEL[action]
-        amount = _flip(sign * signals.values[field, channel][frames])
-    words = words_of(field, action)
-    if amount < _ABSENT_BELOW * notable:
-        return Verdict(CONTRADICTED, f"never {words} {_span_text(signals, frames)}")
-    return Verdict(SUPPORTED, f"{words} by {amount:.2f} m")
+    """Hold a claimed change of place against b minus a along that axis of the body: its sign changes."""
+    channel, sign = _PLACES[action]
+    x = signals.values[field, channel][frames]
+    amount = _flip(sign * x) if action != "cross" else max(_flip(x), _flip(-x))
+    if amount >= _ABSENT_BELOW * ACTIONS["pair", action].notable:
+        return Verdict(SUPPORTED, f"{amount:.2f} m")
+    if action == "cross" and field == "left_arm__right_arm":
+        gap = signals.values["left_arm", "out"][frames] + signals.values["right_arm", "out"][frames]
+        if gap.min() < _WRISTS_CROSS_M:
+            return Verdict(NOT_CHECKABLE, "the wrists cross, the arms do not")
+    low, high = (float(f(-x)) for f in (np.min, np.max))
+    where = {"up": "higher", "forward": "further forward", "left": "further left"}[channel]
+    return Verdict(
+        CONTRADICTED, f"the first stays {low:.2f} to {high:.2f} m {where} {_span_text(signals, frames)}"
+    )
 
 
 def _flip(x: Array) -> float:
-    """How far a signal (T,) goes from below zero to above it: the smaller of both sides; 0 where it does not."""
+    """How far a signal (T,) goes from below zero to above it: the smaller of both sides, at least 0."""
     return max(0.0, float(np.minimum(np.maximum.accumulate(-x), x).max()))

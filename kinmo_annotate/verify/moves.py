@@ -120,15 +120,15 @@ def _shaped(x: Array, move: Move, upright: float) -> Array:
     return np.maximum(x, upright) if move.shape == "away" else x
 
 
-SPECIAL_WORDS: Final = {
-    "step": "steps", "jump": "jumps", "hop": "hops", "sway": "sways", "nod": "nods", "swing": "swings to and fro",
-    "wave": "waves", "circle": "circles", "together": "move together", "alternate": "alternate",
-    "above": "comes above", "below": "comes below", "in_front": "comes in front of", "behind": "comes behind",
-    "cross": "cross",
+_OTHER_WORDS: Final = {
+    "step": "steps", "jump": "jumps", "hop": "hops", "sway": "sways", "nod": "nods",
+    "swing": "swings to and fro", "wave": "waves", "circle": "circles", "together": "move together",
+    "alternate": "alternate", "above": "comes above", "below": "comes below", "in_front": "comes in front of",
+    "behind": "comes behind", "cross": "cross",
 }  # fmt: skip
 
 
 def words_of(field: str, action: str) -> str:
     """How an action is said after its subject."""
     move = MOVES.get((field_kind(field), action))
-    return move.words if move else SPECIAL_WORDS.get(action, action)
+    return move.words if move else _OTHER_WORDS.get(action, action)

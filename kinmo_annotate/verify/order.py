@@ -31,9 +31,9 @@ def broken_order(evidence: Evidence, field: str, claims: Sequence[Claim]) -> lis
         field: whose sentence it is.
         claims: everything the sentence claims, in order of telling.
     """
-    moves = [c for c in claims if not c.is_pose and not c.denied]
-    if len(moves) < 2 or moves[0].turn == moves[-1].turn:
+    if all(c.turn == claims[0].turn for c in claims):
         return []
+    moves = [c for c in claims if not c.is_pose and not c.denied]
     found = []
     signals = evidence.signals
     duration = signals.num_frames / signals.fps
@@ -44,7 +44,8 @@ def broken_order(evidence: Evidence, field: str, claims: Sequence[Claim]) -> lis
                 continue
             reason = _said_backwards(early, late, duration) or _done_backwards(evidence, early, late)
             if reason:
-                text = f"{words_of(early.about, early.actions[0])} before it {words_of(late.about, late.actions[0])}"
+                words = [words_of(c.about, c.actions[0]) for c in (early, late)]
+                text = f"{words[0]} before it {words[1]}"
                 found.append(Finding(field, text, CONTRADICTED, reason))
     return found
 
