@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ._common import FAILED, INTERRUPTED, JsonOption, console, ctrl_c, messages, print_error, print_json, warn
+from .annotate_batch import app as batches
 from .annotate_estimate import estimate, print_estimate
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Write the sentences: motions in, a Parquet dataset out.")
 app.command()(estimate)
+app.add_typer(batches, name="batch")
 
 STOPPED = 3  # by the budget; the other codes are those of every command
 _ASKING = "Describer openai"
@@ -183,7 +185,7 @@ def run(
     with ctrl_c("shard") as interrupted, watch(messages(), silent=as_json) as progress:
         summary = annotate(
             source, out, settings, progress=progress, stop=interrupted.is_set, force=force,
-            retry_failures=retry_failures,
+            retry_failures=retry_failures, batch_plan=_plan(src, kind, mapping, settings),
         )  # fmt: skip
     _report(summary, as_json)
     raise typer.Exit(_exit_code(summary))
@@ -196,6 +198,15 @@ def _estimate(source: MotionSource, settings: Settings, as_json: bool) -> None:
     if not settings.asks:
         raise typer.BadParameter("only --describer openai has a price", param_hint="--dry-run")
     print_estimate(estimate_run(source, settings), as_json=as_json)
+
+
+def _plan(src: Path, kind: str | None, mapping: Path | None, settings: Settings) -> dict[str, Any] | None:
+    """Write down what a collection of batches has to know of this command."""
+    if settings.asking.mode != "batch":
+        return None
+    from kinmo_annotate.describe.llm.batch import plan_of
+
+    return plan_of(src, kind, mapping, settings)
 
 
 def _mode(batch: bool, offline: bool) -> str:
@@ -226,7 +237,13 @@ def _report(summary: Summary, as_json: bool) -> None:
         print_json(summary.as_json())
     else:
         _print_tables(summary)
-    if summary.halted and summary.halted.kind != "stopped":
+    if summary.submission and summary.submission.outstanding:
+        handed = summary.submission
+        warn(
+            f"{handed.outstanding} requests are with the batch API, {handed.requests} of them new."
+            f" Next: kinmo annotate batch collect {summary.out} --wait"
+        )
+    elif summary.halted and summary.halted.kind != "stopped":
         tell = warn if summary.halted.kind == "budget" else print_error
         tell(f"{summary.halted.reason}. {summary.rows} motions are safe. {summary.halted.remedy}")
     elif not summary.complete:
@@ -236,6 +253,8 @@ def _report(summary: Summary, as_json: bool) -> None:
 
 
 def _exit_code(summary: Summary) -> int:
+    if summary.submission and summary.submission.outstanding:
+        return 0
     if summary.halted:
         return {"budget": STOPPED, "refused": FAILED}.get(summary.halted.kind, INTERRUPTED)
     if not summary.complete:
@@ -282,17 +301,17 @@ def _facts(summary: Summary) -> dict[str, str]:
 
 def _asking_facts(summary: Summary) -> dict[str, str]:
     """Put into words what was asked of a language model, and what it cost."""
+    facts = {"from cache": str(summary.from_cache)} if summary.from_cache else {}
     asked = summary.requests
     if asked is None:
-        return {}
+        return facts
     wrong = [f"{asked[name]} {name.replace('_', ' ')}" for name in ("rate_limited", "broken", "unusable")]
     tokens = f"{asked['input_tokens']} in ({asked['cached_tokens']} cached), {asked['output_tokens']} out"
     paid = "price not known" if asked["usd"] is None else f"${asked['usd']:.4f} in this run"
     if summary.spent_usd is not None:
         paid += f", ${summary.spent_usd:.4f} for the dataset so far"
-    return {
+    return facts | {
         "requests": f"{asked['requests']}: {asked['answered']} answered, {', '.join(wrong)}",
-        "from cache": str(summary.from_cache),
         "in flight": f"{asked['mean_in_flight']} on average, for {asked['wall_seconds']:.1f} s",
         "tokens": tokens,
         "paid": paid,

@@ -17,6 +17,15 @@ from typing import Any, Final, TypeVar
 
 from kinmo_annotate.describe.llm.answers import Answer, Answers, open_answers
 from kinmo_annotate.describe.llm.ask import Asker, Halt, Oracle, Tally, Unanswered
+from kinmo_annotate.describe.llm.batch import (
+    Api,
+    BatchOracle,
+    State,
+    Submission,
+    begin,
+    refuse_two_ways,
+    submit_wanted,
+)
 from kinmo_annotate.describe.llm.client import Client
 from kinmo_annotate.describe.llm.pace import Pace
 from kinmo_annotate.describe.llm.prices import ModelPrice, load_prices
@@ -24,6 +33,7 @@ from kinmo_annotate.describe.llm.prompt import Prompt, load_prompt
 from kinmo_annotate.describe.llm.request import Asked, Request, with_messages
 from kinmo_annotate.engines.local import Engine, Result
 from kinmo_annotate.schema.records import Failure, MotionError, Provenance
+from kinmo_annotate.schema.shards import DatasetError
 from kinmo_annotate.settings import Asking, Settings
 from kinmo_annotate.stages import Answered, Composed, Finished, Prepared, Vectors, compose, conclude, dispute
 
@@ -99,13 +109,26 @@ class _Batch:
     failures: dict[int, Failure] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class BatchWishes:
+    """What the user wants of the batch API besides the settings.
+
+    Attributes:
+        plan: what the run was given (`batch.plan_of`), so that a collection can go on from there; None for
+            the pass that follows a collection.
+        retry_failures: ask anew for what was given up.
+    """
+
+    plan: Mapping[str, Any] | None = None
+    retry_failures: bool = False
+
+
 class Dialogue:
     """The asking of one run. Use it as a context manager.
 
     Attributes:
         answers: cache and archive.
         halted: why asking ended early; None while it goes on.
-        tally: what was asked of the endpoint.
     """
 
     def __init__(
@@ -115,10 +138,13 @@ class Dialogue:
         terms: Terms,
         engine: Engine,
         *,
+        wishes: BatchWishes,
         stop: Callable[[], bool],
         answered: Callable[[int], None],
     ) -> None:
         self.halted: Halt | None = None
+        self._out, self._wishes = out, wishes
+        self._state: State | None = None
         self._settings, self._terms, self._engine = settings, terms, engine
         self._stop, self._answered = stop, answered
         self.answers = open_answers(out, settings.cache_dir)
@@ -130,19 +156,45 @@ class Dialogue:
         self._threads = ThreadPoolExecutor(_WAITING if settings.processes > 1 else 1)
         try:
             self._oracle = self._open_oracle()
-        except MotionError:
+        except (MotionError, DatasetError):
             self.answers.close()
             raise
 
     @property
-    def tally(self) -> Tally:
-        """Counts so far."""
-        return self._asker.tally if self._asker else Tally()
+    def tally(self) -> Tally | None:
+        """What was asked of the endpoint so far; None where nothing is asked now."""
+        return self._asker.tally if self._asker else None
+
+    def submit(self) -> Submission | None:
+        """Hand what a batch run wants over to the batch API; nothing where the run was stopped or asks now.
+
+        Raises:
+            DatasetError: the state of the batches cannot be written.
+        """
+        if self._state is None or not isinstance(self._oracle, BatchOracle):
+            return None
+        if self._stop():
+            self._oracle.discard()
+            return None
+        try:
+            asking = self._terms.asking
+            return submit_wanted(self._state, self._oracle, asking.base_url, timeout_s=asking.timeout_s)
+        except MotionError as error:
+            self.halted = Halt("refused", f"{error.where}: {error.reason}", error.remedy)
+            return None
 
     def _open_oracle(self) -> Oracle:
         asking, terms = self._terms.asking, self._terms
         if asking.mode == "offline":
             return Archived(self.answers, asking.model)
+        if asking.mode == "batch":
+            Api(asking.base_url, asking.timeout_s).close()  # tells of a missing key before the work
+            wishes = self._wishes
+            self._state = begin(self._out, asking.base_url, wishes.plan, retry_failures=wishes.retry_failures)
+            return BatchOracle(
+                self.answers, self._state, terms.prompt, terms.price, budget_usd=asking.budget_usd
+            )
+        refuse_two_ways(self._out)
         self._client = Client(asking.base_url, asking.concurrency, asking.timeout_s)
         pace = Pace(asking.concurrency, asking.requests_per_minute, asking.tokens_per_minute)
         self._asker = Asker(

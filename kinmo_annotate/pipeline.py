@@ -13,7 +13,7 @@ import os
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -25,9 +25,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from kinmo_annotate.asking import Dialogue, Terms, terms_of
+from kinmo_annotate.asking import BatchWishes, Dialogue, Terms, terms_of
 from kinmo_annotate.caches import cache_folder
 from kinmo_annotate.describe.llm.ask import Halt
+from kinmo_annotate.describe.llm.batch import Submission
 from kinmo_annotate.engines.local import Engine, Result, open_engine
 from kinmo_annotate.resume import RunFolder, ShardPlan, listing_digest, open_run_folder, plan_shards
 from kinmo_annotate.schema.records import Failure, MotionError, Provenance
@@ -97,6 +98,7 @@ class Summary:
         verdicts: claims of this run's sentences by what the fact check says of them.
         requests: counts of what a language model was asked in this run; None for other describers.
         from_cache: answers that were found instead of asked for.
+        submission: what was handed over to the batch API, if anything was.
         spent_usd: paid for this dataset so far, runs before included.
         halted: why asking ended early, if it did.
         complete: whether every motion asked for is a row or a failure now.
@@ -115,6 +117,7 @@ class Summary:
     verdicts: dict[str, int] = field(default_factory=dict)
     requests: dict[str, Any] | None = None
     from_cache: int = 0
+    submission: Submission | None = None
     spent_usd: float | None = None
     halted: Halt | None = None
     complete: bool = False
@@ -156,6 +159,7 @@ def annotate(
     stop: Callable[[], bool] = lambda: False,
     force: bool = False,
     retry_failures: bool = False,
+    batch_plan: Mapping[str, Any] | None = None,
 ) -> Summary:
     """Annotate every motion of a source into a dataset, going on where an earlier run was cut off.
 
@@ -168,6 +172,7 @@ def annotate(
             language model is asked nothing more then, and its shards are written as far as they are answered.
         force: begin over where a dataset is there already; answers that were paid for are used again.
         retry_failures: do the motions again that failed before.
+        batch_plan: where requests go to the batch API, what a collection needs to know of this run.
 
     Raises:
         MotionError: the source lists nothing, or a setting names what is not there.
@@ -185,8 +190,9 @@ def annotate(
     version_of_prompt = terms.prompt.fingerprint if terms else _NO_PROMPT
     with open_run_folder(out, recorded, version_of_prompt, force=force) as folder:
         plans = plan_shards(entries, settings.shard_size)
-        run = _Run(folder, settings, summary, progress or _Nobody(), stop, terms)
-        run.go(source, plans, listed, retry_failures=retry_failures)
+        wishes = BatchWishes(batch_plan, retry_failures)
+        run = _Run(folder, settings, summary, progress or _Nobody(), stop, terms, wishes)
+        run.go(source, plans, listed)
     summary.wall_seconds = time.perf_counter() - started
     return summary
 
@@ -232,21 +238,16 @@ class _Run:
         progress: Progress,
         stop: Callable[[], bool],
         terms: Terms | None,
+        wishes: BatchWishes,
     ) -> None:
         self.folder, self.settings, self.summary = folder, settings, summary
+        self.wishes = wishes
         self.progress, self.stop, self.terms = progress, stop, terms
         self.dialogue: Dialogue | None = None
 
-    def go(
-        self,
-        source: MotionSource,
-        plans: Sequence[ShardPlan],
-        listed: Sequence[Failure],
-        *,
-        retry_failures: bool,
-    ) -> None:
+    def go(self, source: MotionSource, plans: Sequence[ShardPlan], listed: Sequence[Failure]) -> None:
         """Do what is left, then close the dataset."""
-        finished = self.folder.restore(plans, listed, retry_failures=retry_failures)
+        finished = self.folder.restore(plans, listed, retry_failures=self.wishes.retry_failures)
         for record in finished.values():
             self._count_kept(record.name, record.rows)
         left = [plan for plan in plans if plan.name not in finished]
@@ -271,19 +272,22 @@ class _Run:
             yield
             return
         dialogue = Dialogue(
-            self.folder.out, self.settings, self.terms, engine, stop=self.stop,
+            self.folder.out, self.settings, self.terms, engine, wishes=self.wishes, stop=self.stop,
             answered=lambda motions: self.progress.advance("ask", motions),
         )  # fmt: skip
         try:
             with dialogue:
                 self.dialogue = dialogue
                 yield
+            self.summary.submission = dialogue.submit()
         finally:
-            self.summary.requests = dialogue.tally.as_json()
+            tally = dialogue.tally
+            if tally:
+                self.summary.requests = tally.as_json()
+                self._spent("ask", tally.wall_s)
             self.summary.from_cache = dialogue.answers.from_cache
             self.summary.spent_usd = dialogue.answers.spent_usd if self.terms.price else None
             self.summary.halted = dialogue.halted
-            self._spent("ask", dialogue.tally.wall_s)
 
     def _through(self, engine: Engine, plans: Sequence[ShardPlan]) -> None:
         """Take shards through the stages: one is embedded while the next are prepared, the last finished."""
