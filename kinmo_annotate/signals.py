@@ -22,9 +22,9 @@ from kinmo_annotate.schema.skeleton import (
     JOINT,
     LATERAL,
     NUM_JOINTS,
+    PAIR_NAMES,
     PAIRS,
     UP,
-    pair_name,
 )
 
 Array = NDArray[np.float64]
@@ -33,9 +33,13 @@ Array = NDArray[np.float64]
 _SMOOTH_S = 0.075
 # Heading for travel: the pelvis yaws with each step, the direction of walking does not.
 _HEADING_SMOOTH_S = 0.25
+# Where the line across hips and shoulders stands steeper than this sine leaves, `heading` takes more care.
+_LEVEL = 0.25
 
 
 # Averages the joints of each group, (6, 22).
+_FIRST = [GROUP_NAMES.index(a) for a, _ in PAIRS]
+_SECOND = [GROUP_NAMES.index(b) for _, b in PAIRS]
 _MEANS = np.array([[(j in group) / len(group) for j in range(NUM_JOINTS)] for group in GROUPS.values()])
 
 
@@ -94,7 +98,7 @@ def measure_many(motions: Sequence[NDArray[np.floating]], fps: float) -> list[Si
         return []
     parts = _Parts.of([len(m) for m in motions])
     smooth = parts.smoothed(np.concatenate(motions, dtype=np.float64), fps * _SMOOTH_S)
-    yaw = np.concatenate([heading(smooth[a:b]) for a, b in parts.bounds])
+    yaw = _headings(smooth, parts)
     body = _turn(smooth - smooth[:, :1] * (1.0, 0.0, 1.0), -yaw[:, None])
     values: dict[tuple[str, str], Array] = {}
     values.update({("torso", k): v for k, v in _torso(smooth, body, yaw, fps, parts).items()})
@@ -166,6 +170,23 @@ class _Parts:
         return total - total[self.first]
 
 
+def _headings(joints: Array, parts: _Parts) -> Array:
+    """`kinematics.heading` (N,) of each motion; those that stand upright throughout in one pass."""
+    across = _across(joints, "hip") + _across(joints, "shoulder")
+    yaw = parts.unwrapped(_yaw_of(across))
+    ground = across[:, LATERAL] ** 2 + across[:, FORWARD] ** 2
+    steep = np.flatnonzero(ground <= _LEVEL**2 * _dot(across, across))
+    for first in np.unique(parts.first[steep]):
+        a, b = next(bounds for bounds in parts.bounds if bounds[0] == first)
+        yaw[a:b] = heading(joints[a:b])
+    return yaw
+
+
+def _across(joints: Array, name: str) -> Array:
+    """From the right to the left of a pair of joints, (N, 3)."""
+    return joints[:, JOINT[f"left_{name}"]] - joints[:, JOINT[f"right_{name}"]]
+
+
 def _turn(vectors: Array, yaw: Array) -> Array:
     """Rotate (..., 3) about the vertical by `yaw` radians; positive turns +z towards +x (to the left)."""
     cos, sin = np.cos(yaw), np.sin(yaw)
@@ -207,8 +228,8 @@ def _trunk(body: Array) -> Array:
 
 def _torso(joints: Array, body: Array, yaw: Array, fps: float, parts: _Parts) -> dict[str, Array]:
     pitch, roll = _pitch_roll(_trunk(body), parts)
-    shoulders = _yaw_of(body[:, JOINT["left_shoulder"]] - body[:, JOINT["right_shoulder"]])
-    hips = _yaw_of(body[:, JOINT["left_hip"]] - body[:, JOINT["right_hip"]])
+    shoulders = _yaw_of(_across(body, "shoulder"))
+    hips = _yaw_of(_across(body, "hip"))
     twist = np.degrees((shoulders - hips + np.pi) % (2 * np.pi) - np.pi)
     pelvis = joints[:, JOINT["pelvis"]]
     # a person turns with the hips; shoulders that go further twist
@@ -266,7 +287,7 @@ def _arm(body: Array, side: str, sign: float) -> dict[str, Array]:
 def _trunk_axes(body: Array) -> tuple[Array, Array, Array]:
     """Unit axes (T, 3) of the trunk: to its left, up along the spine, forward out of the chest."""
     up = _unit(_trunk(body))
-    across = body[:, JOINT["left_shoulder"]] - body[:, JOINT["right_shoulder"]]
+    across = _across(body, "shoulder")
     left = _unit(across - _dot(across, up)[:, None] * up)
     return left, up, np.cross(left, up)
 
@@ -282,11 +303,12 @@ def _leg(joints: Array, body: Array, side: str, sign: float) -> dict[str, Array]
 
 
 def _pairs(body: Array) -> dict[tuple[str, str], Array]:
-    centres = dict(zip(GROUP_NAMES, (_MEANS @ body).swapaxes(0, 1), strict=True))
+    centres = (_MEANS @ body).swapaxes(0, 1)  # (6, N, 3)
+    apart = centres[_SECOND] - centres[_FIRST]  # (15, N, 3)
+    distance = np.sqrt(np.einsum("pti,pti->pt", apart, apart))
     values: dict[tuple[str, str], Array] = {}
-    for a, b in PAIRS:
-        field, delta = pair_name(a, b), centres[b] - centres[a]
-        values[field, "distance"] = _length(delta)
+    for field, far, delta in zip(PAIR_NAMES, distance, apart, strict=True):
+        values[field, "distance"] = far
         values[field, "left"], values[field, "up"], values[field, "forward"] = delta.T
     trunk = _trunk(body)
     for side in ("left", "right"):

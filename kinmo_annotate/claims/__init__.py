@@ -1,6 +1,23 @@
 """What a sentence says, as claims that can be held against a motion."""
 
-from kinmo_annotate.claims.read import STILL, UNKNOWN, WRONG_PART, Claim, read_claims, read_sentence
+from kinmo_annotate.claims.read import (
+    STILL,
+    UNKNOWN,
+    WRONG_PART,
+    Claim,
+    forget_sentences,
+    read_claims,
+    read_sentence,
+)
 from kinmo_annotate.claims.scan import Time
 
-__all__ = ["STILL", "UNKNOWN", "WRONG_PART", "Claim", "Time", "read_claims", "read_sentence"]
+__all__ = [
+    "STILL",
+    "UNKNOWN",
+    "WRONG_PART",
+    "Claim",
+    "Time",
+    "forget_sentences",
+    "read_claims",
+    "read_sentence",
+]

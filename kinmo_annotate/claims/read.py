@@ -83,6 +83,12 @@ def read_sentence(field: str, sentence: str) -> tuple[Claim, ...]:
     return found
 
 
+def forget_sentences() -> None:
+    """Forget what was read, as at the start of a process: for benchmarks."""
+    _READ.clear()
+    _meanings.cache_clear()
+
+
 def read_claims(field: str, sentence: str, duration_s: float) -> list[Event]:
     """Read the movements of its own field that a sentence claims.
 

@@ -171,6 +171,7 @@ class _Scanner:
         self.fresh = False  # whether the last thing seen was a subject, which another may join
         self.denied = self.slight = False
         self.verbs = 0  # in this clause
+        self.last: Phrase | None = None  # the verb being read in this clause
         self.skip = 0
         self.sides: dict[str, str] = {}  # kind of limb -> the side that was said of it last
 
@@ -190,22 +191,18 @@ class _Scanner:
                 self._begin("")
         return self.found
 
-    @property
-    def _last(self) -> Phrase | None:
-        """The verb being read in this clause."""
-        phrases = self.found.phrases
-        return phrases[-1] if phrases and phrases[-1].clause == len(self.found.links) - 1 else None
-
     def _begin(self, link: str) -> None:
         """Begin a clause."""
         if self.verbs or link in ("before", "after"):
             self.found.links.append(link)
+            self.last = None
         elif link and not self.found.links[-1]:
             self.found.links[-1] = link
         self.verbs, self.denied, self.slight, self.fresh = 0, False, False, False
 
     def _add(self, phrase: Phrase) -> None:
         self.found.phrases.append(phrase)
+        self.last = phrase
         self.verbs += 1
         self.fresh = False
 
@@ -213,7 +210,7 @@ class _Scanner:
 
     def _verb(self, i: int, word: Word) -> None:
         before, after = self.tokens[i - 1] if i else "", self.tokens[i + 1]
-        last = self._last
+        last = self.last
         if self.tokens[i] in ("lower", "low") and self._is_comparison(i):
             if last is not None and before in WORDS and WORDS[before].role == "verb":
                 last.ways.append("down")
@@ -269,7 +266,7 @@ class _Scanner:
     # directions and states ---------------------------------------------------------------------------------
 
     def _way(self, i: int, word: Word) -> None:
-        last, before = self._last, self.tokens[i - 1] if i else ""
+        last, before = self.last, self.tokens[i - 1] if i else ""
         if last is None or (word.meaning == "back" and before in _ARTICLES):
             return
         if self.tokens[i] == "back" and self.tokens[i + 1] in _RETURNS:
@@ -282,7 +279,7 @@ class _Scanner:
             last.ways.append(word.meaning)
 
     def _pose(self, i: int, word: Word) -> None:
-        last = self._last
+        last = self.last
         if last is not None and last.verb in ("stay", "stand"):
             last.poses.append(word.meaning)
         elif word.meaning == "still" and self.tokens[i - 1] in ("is", "are"):
@@ -300,8 +297,8 @@ class _Scanner:
             after = WORDS.get(self.tokens[i + 3])
             if after is not None and after.role == "part":
                 return
-        if self._last is not None:
-            self._last.ways.append(word.meaning)
+        if self.last is not None:
+            self.last.ways.append(word.meaning)
 
     def _plural(self, i: int, word: Word) -> None:
         """Read "both" alone: in a sentence on a pair it is both of its groups."""
@@ -321,7 +318,7 @@ class _Scanner:
             j -= 1
         side = self._side_of(i, j)
         before = self.tokens[j] if j >= 0 else ""
-        last = self._last
+        last = self.last
         if before in PREPOSITIONS and not (before == "with" and last is None):
             self._object(before, j, side, word.meaning)
         elif word.meaning in ("shoulder", "hip"):
@@ -351,7 +348,7 @@ class _Scanner:
             before = "front"
         elif before == "to" and j > 1 and self.tokens[j - 1] in ("next", "close", "closer", "nearer"):
             before = "toward"
-        last = self._last
+        last = self.last
         if last is not None:
             last.objects.append((before, side, part))
         self.found.named.append((side, part, True))
@@ -382,7 +379,7 @@ class _Scanner:
         self.denied = True
 
     def _slight(self, i: int, word: Word) -> None:
-        last = self._last
+        last = self.last
         if last is not None and last.at >= i - 3:
             last.slight = True
         else:
@@ -440,8 +437,8 @@ class _Scanner:
             else:
                 self._point(i, value, after)
         elif unit is not None and unit.role in ("metres", "degrees"):
-            if self._last is not None:
-                self._last.amount, self._last.unit = value, unit.role
+            if self.last is not None:
+                self.last.amount, self.last.unit = value, unit.role
         elif (after in ("times", "time") or after in _COUNTABLE) and value < 1000:
             self._add_count(i, int(value))
 

@@ -12,7 +12,7 @@ from kinmo_annotate.schema.vocabulary import ACTIONS, action_of, field_kind
 from kinmo_annotate.signals import Array, Signals
 from kinmo_annotate.verify.evidence import Evidence
 from kinmo_annotate.verify.findings import CONTRADICTED, NOT_CHECKABLE, SUPPORTED, Verdict
-from kinmo_annotate.verify.moves import MOVES, change, words_of
+from kinmo_annotate.verify.moves import MOVES, change, net_change, words_of
 from kinmo_annotate.verify.rhythms import (
     CYCLIC,
     FOOTWORK,
@@ -144,6 +144,9 @@ def _judge_move(signals: Signals, claim: Claim, action: str) -> Verdict:
     known = ACTIONS[field_kind(field), action]
     notable = known.notable * (_SLIGHT if claim.slight else 1.0)
     frames = _window(signals, claim, 0.0)
+    plain = net_change(signals, field, action, frames)
+    if plain >= notable and abs(claim.often) < 2 and not claim.amount:
+        return Verdict(SUPPORTED, _size(plain, known.unit))
     amount = change(signals, field, action, frames)
     if amount is None:
         return Verdict(NOT_CHECKABLE, "")

@@ -102,6 +102,18 @@ def change(signals: Signals, field: str, action: str, frames: slice) -> float | 
     return found
 
 
+def net_change(signals: Signals, field: str, action: str, frames: slice) -> float:
+    """How far a field has gone from the first to the last of some frames; 0 where that takes more to tell.
+
+    Most movements go one way in the time that is said of them, and the two ends tell it at once.
+    """
+    move = MOVES.get((field_kind(field), action))
+    x = signals.values.get((field, move.channels[0])) if move and not move.shape else None
+    if move is None or x is None:
+        return 0.0
+    return move.sign * float(x[frames.stop - 1] - x[frames.start])
+
+
 def shaped(signals: Signals, field: str, action: str, frames: slice = slice(None)) -> list[Array]:
     """The signals (T,) that grow as an action is done; empty where none shows it."""
     kind = field_kind(field)

@@ -1,0 +1,83 @@
+"""The fact check against pose captioning, on the same motions and one core: it may not take longer.
+
+Run: python benchmarks/bench_verify.py [FOLDER] [--motions 300] [--rounds 3]
+Without FOLDER: the real motions of ../shared/data/mocap where they are, else demo motions made on the spot.
+Both begin at joints, with nothing remembered of captions, words or sentences; the check measures the motions
+itself. The sentences are those of the kinematic describer, whose writing is not timed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy: one core for everything here
+
+from motions import source_or
+
+from kinmo_annotate.claims import forget_sentences
+from kinmo_annotate.describe import describe_motion
+from kinmo_annotate.posecodes import caption_motions
+from kinmo_annotate.schema.records import Motion
+from kinmo_annotate.signals import measure_many
+from kinmo_annotate.sources import open_source
+from kinmo_annotate.verify import check_motions
+
+
+def load(folder: Path, motions: int) -> list[Motion]:
+    source = open_source(folder)
+    entries = list(source.entries())
+    step = max(1, len(entries) // motions)
+    return [source.load(entry) for entry in entries[::step][:motions]]
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """Seconds of processor time, which other programs on the machine change less than time by the clock."""
+    started = time.process_time()
+    work()
+    return time.process_time() - started
+
+
+def one_round(
+    motions: Sequence[Motion], sentences: Sequence[dict[str, str]], seed: int
+) -> tuple[float, float, float]:
+    """Seconds of captioning, of checking, and of measuring alone; words are remembered by their seed."""
+    caption = seconds(lambda: caption_motions([m.joints for m in motions], seed=seed))
+    forget_sentences()
+    check = seconds(lambda: check_motions(motions, sentences))
+    parts = [motions[i : i + 32] for i in range(0, len(motions), 32)]
+    measure = seconds(lambda: [measure_many([m.joints for m in part], part[0].fps) for part in parts])
+    return caption, check, measure
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=Path, nargs="?")
+    parser.add_argument("--motions", type=int, default=300)
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as made:
+        motions = load(options.folder or source_or(Path(made) / "demo"), options.motions)
+    sentences = [describe_motion(motion, seed=0) for motion in motions]
+    caption_motions([motions[0].joints], seed=0)  # tables are numbered on first use
+    verdicts = Counter(f.verdict for found in check_motions(motions[:50], sentences[:50]) for f in found)
+    rounds = [one_round(motions, sentences, seed) for seed in range(1, options.rounds + 1)]
+    frames = sum(len(m.joints) for m in motions)
+    print(f"{len(motions)} motions of {frames:,} frames, best of {options.rounds} rounds")
+    caption, check, measure = (1e3 * min(one) / len(motions) for one in zip(*rounds, strict=True))
+    print(f"  captioning  {caption:6.2f} ms a motion")
+    print(f"  fact check  {check:6.2f} ms a motion, {measure:.2f} of them to measure it")
+    ratios = ", ".join(f"{b / a:.2f}" for a, b, _ in rounds)
+    print(f"  ratio       {check / caption:6.2f} (round by round: {ratios})")
+    print(f"  verdicts of the first 50: {dict(verdicts)}")
+
+
+if __name__ == "__main__":
+    main()
