@@ -215,7 +215,7 @@ def _collected(dataset: Path, state: State, settings: Settings, api: Api) -> Rep
     prompt = load_prompt(settings.asking.prompt)
     price = load_prices(settings.asking.prices).of(settings.asking.model)
     try:
-        return collect(state, api, answers, prompt, price)
+        return collect(state, api, answers, prompt, price, budget_usd=settings.asking.budget_usd)
     finally:
         for one in opened:
             one.close()
@@ -277,6 +277,9 @@ def _report(dataset: Path, state: State, total: Report, summary: Summary | None,
     next_step = f"kinmo annotate batch collect {dataset} --wait"
     if state.goes_on:
         console().print(f"{state.outstanding} requests are outstanding: {next_step}", markup=False)
+    elif summary and summary.submission and summary.submission.over_budget:
+        left = summary.submission.over_budget
+        warn(f"the budget leaves {left} requests out: run the same command again with a larger --budget.")
     elif summary and not summary.complete:
         warn("some motions have no answer: run the same `kinmo annotate run ... --batch` command again.")
     elif summary:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from kinmo_annotate.describe.llm.batch.state import Chunk, State
+from kinmo_annotate.describe.llm.form import RESPONSE_FORMAT
 from kinmo_annotate.describe.llm.prices import ModelPrice
 from kinmo_annotate.schema.shards import DatasetError, atomic_write
 
@@ -23,6 +24,7 @@ MOST_BYTES: Final = 200_000_000  # of an input file, there
 CHAT_PATH: Final = "/v1/chat/completions"
 _CHARACTERS_PER_TOKEN: Final = 3.5  # before anything is counted
 _OUTPUT_TOKENS: Final = 700.0
+_SCHEMA_CHARACTERS: Final = len(json.dumps(RESPONSE_FORMAT))
 
 
 def expected_usd(body: dict[str, Any], price: ModelPrice | None) -> float | None:
@@ -30,6 +32,7 @@ def expected_usd(body: dict[str, Any], price: ModelPrice | None) -> float | None
     if price is None:
         return None
     characters = sum(len(message["content"]) for message in body["messages"])
+    characters += _SCHEMA_CHARACTERS if price.schema_in_prompt else 0
     return price.cost(characters / _CHARACTERS_PER_TOKEN, 0, _OUTPUT_TOKENS, batch=True)
 
 

@@ -9,6 +9,7 @@ anew, and passes over the answers that it finds kept.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -21,6 +22,7 @@ from kinmo_annotate.describe.llm.batch.api import ENDED, TOO_MUCH, Api, BatchErr
 from kinmo_annotate.describe.llm.batch.chunks import (
     ChunkWriter,
     clear_files,
+    expected_usd,
     read_bodies,
     read_owners,
     requests_path,
@@ -145,6 +147,7 @@ def collect(
     prompt: Prompt,
     price: ModelPrice | None,
     *,
+    budget_usd: float | None = None,
     new_writer: Callable[..., ChunkWriter] = ChunkWriter,
 ) -> Report:
     """Collect all batches that have ended; `refresh` first.
@@ -155,6 +158,7 @@ def collect(
         answers: opens cache and archive when first needed; the caller closes them.
         prompt: for asking again.
         price: of the model; None where it is not known.
+        budget_usd: for the dataset; what it does not pay for is left to the next pass of the pipeline.
         new_writer: makes the writer of chunks of what is asked again.
 
     Raises:
@@ -166,7 +170,7 @@ def collect(
         if chunk.status == "failed":
             report.add(_failed(state, chunk, price, new_writer))
             continue
-        join = _Join(state, chunk, answers(), prompt, price, new_writer(state, price))
+        join = _Join(state, chunk, answers(), prompt, price, new_writer(state, price), budget_usd)
         report.add(join.collect(api))
     if report.stop or report.failed:
         state.paused = True
@@ -186,7 +190,9 @@ class _Join:
         prompt: Prompt,
         price: ModelPrice | None,
         writer: ChunkWriter,
+        budget_usd: float | None,
     ) -> None:
+        self._budget_usd = math.inf if budget_usd is None else budget_usd
         self._state, self._chunk, self._answers = state, chunk, answers
         self._prompt, self._price, self._writer = prompt, price, writer
         self._report = Report(batches=1)
@@ -359,8 +365,13 @@ class _Join:
         """Write what is to be asked again into new chunks; what is lost the next pass composes."""
         new = [name for name in self._left_out if name not in self._state.left_out]
         self._state.left_out += sorted(new)
+        others_usd = self._state.expected_usd - (self._chunk.expected_usd or 0.0)
+        left_usd = self._budget_usd - self._answers.spent_usd - others_usd
         bodies = read_bodies(self._state.folder, self._chunk.tag, self._requeued)
         for key, body in bodies:
+            left_usd -= expected_usd(body, self._price) or 0.0
+            if left_usd < 0:
+                break
             motion_id, version = self._owners[key]
             if key in self._again:
                 request = Request(key, motion_id, version, body)
