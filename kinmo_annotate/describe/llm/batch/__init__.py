@@ -17,7 +17,8 @@ from typing import Any
 
 from kinmo_annotate.describe.llm.batch.api import Api, BatchError, Remote
 from kinmo_annotate.describe.llm.batch.chunks import ChunkWriter, clear_files
-from kinmo_annotate.describe.llm.batch.collect import Report, cancel, collect, has_ended, refresh
+from kinmo_annotate.describe.llm.batch.collect import cancel, collect, has_ended, refresh
+from kinmo_annotate.describe.llm.batch.report import Report
 from kinmo_annotate.describe.llm.batch.state import (
     BATCHES_DIR,
     Chunk,
