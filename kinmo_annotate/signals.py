@@ -57,13 +57,15 @@ class Signals:
             leg: up, forward, out (ankle relative to hip), flexion (knee), height (ankle above the floor);
             pair: distance, left, up, forward (b minus a) and, for the five connected pairs, angle.
         feet: side -> (T, 2, 3) positions of ankle and foot, metres, world frame.
-        ranges: (field, channel) -> lowest and highest value.
+        lowest: (C,) the lowest value of each signal, in the order of `values`.
+        highest: (C,) the highest.
     """
 
     fps: float
     values: dict[tuple[str, str], Array]
     feet: dict[str, Array]
-    ranges: dict[tuple[str, str], tuple[float, float]]
+    lowest: Array
+    highest: Array
 
     @property
     def num_frames(self) -> int:
@@ -117,13 +119,14 @@ def _taken_apart(
     """The signals of each motion out of those of all of them."""
     names, block = list(values), np.stack(list(values.values()))
     starts = [a for a, _ in parts.bounds]
-    lows, highs = (f.reduceat(block, starts, axis=1).T.tolist() for f in (np.minimum, np.maximum))
+    lows, highs = (f.reduceat(block, starts, axis=1).T for f in (np.minimum, np.maximum))
     return [
         Signals(
             fps,
             dict(zip(names, block[:, a:b], strict=True)),
             {side: foot[a:b] for side, foot in feet.items()},
-            dict(zip(names, zip(low, high, strict=True), strict=True)),
+            low,
+            high,
         )
         for (a, b), low, high in zip(parts.bounds, lows, highs, strict=True)
     ]
@@ -149,14 +152,10 @@ class _Parts:
 
     def smoothed(self, x: Array, sigma: float) -> Array:
         """Gaussian over time within each motion, its first and last frame going on outside of it."""
-        if len(self.bounds) == 1:
-            return gaussian_filter1d(x, sigma, axis=0, mode="nearest")
-        margin = int(4 * sigma + 0.5) + 1  # scipy cuts the bell at four sigma
-        frames = [np.clip(np.arange(a - margin, b + margin), a, b - 1) for a, b in self.bounds]
-        wide = gaussian_filter1d(x[np.concatenate(frames)], sigma, axis=0, mode="nearest")
-        extra = margin * (2 * np.arange(len(self.bounds)) + 1)
-        inside = [np.arange(a, b) + more for (a, b), more in zip(self.bounds, extra, strict=True)]
-        return wide[np.concatenate(inside)]
+        smooth = np.empty_like(x)
+        for a, b in self.bounds:
+            gaussian_filter1d(x[a:b], sigma, axis=0, mode="nearest", output=smooth[a:b])
+        return smooth
 
     def unwrapped(self, angles: Array) -> Array:
         """Angles (N,) in radians without jumps of a full turn, each motion from its own first frame."""

@@ -16,8 +16,8 @@ Actions = tuple[str, ...]
 Meaning = list[Actions]
 
 _GOING: Final = listed(
-    "move return retreat swing reach extend pull push draw part circle rotate look up down on cross make stay "
-    "open"
+    "move return retreat swing reach extend pull push draw part circle rotate look up down on cross make "
+    "stay open"
 )
 _LIMB_WAYS: Final = {
     "arm": {

@@ -20,13 +20,14 @@ from kinmo_annotate.claims.words import (
     listed,
 )
 
-# Replaced before the words are split; a sentence has few of them, and looking for what is not there is quick.
+# Replaced before the words are split; to look for what is not there is quick.
 _MARKS: Final = (
-    (", ", " , "), (". ", " . "), ("'s ", " s "), ("’s ", " s "), ("-", " "), ("–", " "), ("—", " "), (";", " ; "),
-    ("(", " "), (")", " "), ("%", " % "), ("°", " degrees "), (":", " "), ('"', " "), ("!", " . "), ("?", " . "),
+    (", ", " , "), (". ", " . "), ("'s ", " s "), ("’s ", " s "), ("-", " "), ("–", " "), ("—", " "),
+    (";", " ; "), ("(", " "), (")", " "), ("%", " % "), ("°", " degrees "), (":", " "), ('"', " "),
+    ("!", " . "), ("?", " . "),
 )  # fmt: skip
 _NUMBER: Final = re.compile(r"\d+(?:\.\d+)?")
-_GLUED: Final = re.compile(r"(\d)(s|sec|seconds?|m|deg|degrees?)\b")
+_GLUED: Final = re.compile(r"(\d)([a-z])")
 _ARTICLES: Final = listed("a an the its their his her this each very slight deep slow quick")
 _BEFORE_PART: Final = _ARTICLES | listed("left right upper lower both other own opposite s and person")
 _TO: Final = listed("to and - – — until till")
@@ -151,8 +152,7 @@ def _words_of(sentence: str) -> list[str]:
     for mark, apart in _MARKS:
         if mark in text:
             text = text.replace(mark, apart)
-    text = _GLUED.sub(r"\1 \2", text.rstrip(" ."))
-    return text.split()
+    return text.rstrip(" .").split()
 
 
 def _number_of(token: str) -> float:
@@ -176,15 +176,16 @@ class _Scanner:
         self.sides: dict[str, str] = {}  # kind of limb -> the side that was said of it last
 
     def run(self) -> Scan:
-        get, handlers = WORDS.get, _HANDLERS
+        get = _HANDLED.get
         for i, token in enumerate(self.tokens[:-5]):
-            if i < self.skip:
-                continue
-            word = get(token)
-            if word is not None:
-                handlers[word.role](self, i, word)
+            known = get(token)
+            if known is not None:
+                known[0](self, i, known[1])
             elif "0" <= token[0] <= "9":
-                self._digits(i)
+                if token[-1].isalpha():  # "1.2s": begin again with number and unit apart
+                    return _Scanner(_GLUED.sub(r"\1 \2", " ".join(self.tokens)).split()).run()
+                if i >= self.skip:
+                    self._digits(i)
             elif token == ",":
                 self.denied = False
             elif token in (".", ";"):
@@ -493,6 +494,4 @@ class _Scanner:
         self._add_time(i, Time(a, b, "share", "all" if name == "all" else "part"))
 
 
-_HANDLERS: Final = {
-    role: getattr(_Scanner, f"_{role}") for role in {word.role for word in WORDS.values()}
-}  # fmt: skip
+_HANDLED: Final = {token: (getattr(_Scanner, f"_{word.role}"), word) for token, word in WORDS.items()}

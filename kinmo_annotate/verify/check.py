@@ -7,13 +7,15 @@ from functools import lru_cache
 from typing import Final
 
 from kinmo_annotate.claims import STILL, UNKNOWN, WRONG_PART, Claim, read_sentence
-from kinmo_annotate.schema.records import Motion
+from kinmo_annotate.schema.records import NO_MOVEMENT, Motion
+from kinmo_annotate.schema.skeleton import FIELDS
 from kinmo_annotate.signals import Signals, measure, measure_many
 from kinmo_annotate.verify.evidence import Evidence, gather
-from kinmo_annotate.verify.findings import Finding
+from kinmo_annotate.verify.findings import SUPPORTED, Finding
 from kinmo_annotate.verify.judge import judge
 from kinmo_annotate.verify.moves import words_of
 from kinmo_annotate.verify.order import broken_order
+from kinmo_annotate.verify.stillness import STILL_UP_TO
 
 _TOGETHER: Final = 32  # motions measured in one pass: their signals fit into the processor's cache
 
@@ -60,6 +62,9 @@ def check_motions(motions: Sequence[Motion], sentences: Sequence[Mapping[str, st
 def _findings(evidence: Evidence, sentences: Mapping[str, str]) -> list[Finding]:
     findings: list[Finding] = []
     for field, sentence in sentences.items():
+        if sentence == NO_MOVEMENT and evidence.shares[field] <= STILL_UP_TO:
+            findings.append(_STILL[field])
+            continue
         claims = read_sentence(field, sentence)
         for claim in claims:
             verdict, seen = judge(evidence, claim)
@@ -98,4 +103,7 @@ _POSES: Final = {
     STILL: "{} does not move",
     WRONG_PART: "the sentence is about another part than the {}",
     UNKNOWN: "{} is not determined",
+}
+_STILL: Final = {
+    field: Finding(field, _what(field, STILL, True, False, 0), SUPPORTED, "") for field in FIELDS
 }

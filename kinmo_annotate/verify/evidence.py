@@ -11,6 +11,7 @@ from scipy.ndimage import maximum_filter1d
 
 from kinmo_annotate.schema.skeleton import GROUND, UP
 from kinmo_annotate.signals import Array, Signals
+from kinmo_annotate.verify.stillness import shares_of_still
 
 # slowest speed in m/s, share of the quickest around it, whether a foot that hangs in the air still moves
 _SPEEDS: Final = ((0.2, 0.0, True), (0.3, 0.3, True), (0.3, 0.4, False))
@@ -34,16 +35,21 @@ class Evidence(NamedTuple):
     Attributes:
         signals: what was measured.
         feet: side -> the movements of that foot, by each of several thresholds of speed.
+        shares: field -> the largest change of its signals, in units of what is worth a sentence.
     """
 
     signals: Signals
     feet: dict[str, list[list[FootMove]]]
+    shares: dict[str, float]
 
 
 def gather(signals: Sequence[Signals]) -> list[Evidence]:
     """Gather the evidence of motions of one frame rate."""
     feet = {side: _foot_moves(signals, side) for side in ("left", "right")}
-    return [Evidence(one, {side: moves[i] for side, moves in feet.items()}) for i, one in enumerate(signals)]
+    return [
+        Evidence(one, {side: moves[i] for side, moves in feet.items()}, shares)
+        for i, (one, shares) in enumerate(zip(signals, shares_of_still(signals), strict=True))
+    ]
 
 
 def _foot_moves(signals: Sequence[Signals], side: str) -> list[list[list[FootMove]]]:

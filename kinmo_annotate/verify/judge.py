@@ -12,14 +12,13 @@ from kinmo_annotate.schema.vocabulary import ACTIONS, action_of, field_kind
 from kinmo_annotate.signals import Array, Signals
 from kinmo_annotate.verify.evidence import Evidence
 from kinmo_annotate.verify.findings import CONTRADICTED, NOT_CHECKABLE, SUPPORTED, Verdict
-from kinmo_annotate.verify.moves import MOVES, change, net_change, words_of
+from kinmo_annotate.verify.moves import MOVES, change, foot_travel, net_change, words_of
 from kinmo_annotate.verify.rhythms import (
     CYCLIC,
     FOOTWORK,
     Tally,
     cycles_of,
     flights_of,
-    foot_travel,
     in_time,
     least_cycles,
     repeats_of,
@@ -50,6 +49,9 @@ _PLACES: Final = {
     "cross": ("left", 1),
 }  # fmt: skip
 _WRISTS_CROSS_M: Final = -0.2  # both wrists' ways out from the shoulders, added up
+# Limbs that correlate less than this, of the sign that is said, do not move together, or in turn.
+_IN_STEP, _IN_TURN = -0.4, -0.5
+_ALTERNATING: Final = 1.5  # cycles
 _BEST_FIRST: Final = (SUPPORTED, NOT_CHECKABLE, CONTRADICTED)
 
 
@@ -225,21 +227,26 @@ def _judge_count(evidence: Evidence, claim: Claim, action: str, frames: slice) -
 
 
 def _judge_together(evidence: Evidence, field: str, action: str, frames: slice) -> Verdict:
-    if not all(group.endswith(("arm", "leg")) for group in field.split("__")):
+    """Hold "move together" or "alternate" against how the two limbs swing."""
+    limbs, signals = field.split("__"), evidence.signals
+    if not all(limb.endswith(("arm", "leg")) for limb in limbs):
         return Verdict(NOT_CHECKABLE, "")
-    signals = evidence.signals
-    span = _span_text(signals, frames)
-    if not all(moves_at_all(signals, group, frames, 0.5) for group in field.split("__")):
-        return Verdict(CONTRADICTED, f"one of them hardly moves {span}")
-    low, high = in_time(signals, field, frames)
-    seen = f"their movements correlate by {low:.1f} to {high:.1f} {span}"
-    if action == "together" and high < -0.4:
-        return Verdict(CONTRADICTED, seen)
+    if not all(moves_at_all(signals, limb, frames, 0.5) for limb in limbs):
+        return Verdict(CONTRADICTED, f"one of them hardly moves {_span_text(signals, frames)}")
+    sign, least = (1, _IN_STEP) if action == "together" else (-1, _IN_TURN)
+    alike: list[float] = []
+    for r in in_time(signals, field, frames):
+        alike.append(r)
+        if sign * r >= least:
+            break
+    if alike and sign * alike[-1] < least:
+        seen = " and ".join(f"{r:.1f}" for r in alike)
+        return Verdict(CONTRADICTED, f"their swings correlate by {seen} {_span_text(signals, frames)}")
     if action == "alternate":
         cycles = least_cycles(evidence, field, frames)
-        if low > 0.5 or cycles < 1.5:
-            return Verdict(CONTRADICTED, f"{seen}, with {cycles:.0f} cycles of the one that does fewer")
-    return Verdict(SUPPORTED, seen)
+        if cycles < _ALTERNATING:
+            return Verdict(CONTRADICTED, f"one of them goes to and fro {cycles:.0f} times")
+    return Verdict(SUPPORTED, "")
 
 
 def _judge_place(signals: Signals, field: str, action: str, frames: slice) -> Verdict:

@@ -114,6 +114,12 @@ def net_change(signals: Signals, field: str, action: str, frames: slice) -> floa
     return move.sign * float(x[frames.stop - 1] - x[frames.start])
 
 
+def foot_travel(signals: Signals, side: str, frames: slice) -> float:
+    """How far a foot gets from where it was, along one axis, metres."""
+    middle = signals.feet[side][frames].mean(axis=1)
+    return float(np.ptp(middle, axis=0).max()) if len(middle) else 0.0
+
+
 def shaped(signals: Signals, field: str, action: str, frames: slice = slice(None)) -> list[Array]:
     """The signals (T,) that grow as an action is done; empty where none shows it."""
     kind = field_kind(field)

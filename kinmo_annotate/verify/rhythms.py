@@ -35,7 +35,7 @@ _MARCHING: Final = 2
 _AIRBORNE_M, _DOWN_M, _RISE_M = 0.04, 0.07, 0.03
 _LANDING_S: Final = 0.15
 _WIDE_M: Final = 0.12
-_SWING_M: Final = 0.06
+_SWING_M, _SWING_RMS_M = 0.06, 0.015
 # the signals that two limbs swing in
 _SWINGING: Final = {("arm", "arm"): ("forward", "up", "out"), ("leg", "leg"): ("forward", "height", "out")}
 
@@ -55,7 +55,7 @@ class Tally:
         return self._until(lambda: self.seen[-1] >= least)
 
     def fits(self, said: int, least: float) -> bool:
-        """Tell whether so many fit, and at least `least`; a negative number says that it is more than once."""
+        """Tell whether so many fit, and at least `least`; a negative number says more than once."""
         if said < 0:
             return self.reaches(1.5)
         return self._until(lambda: max(self.seen) >= least and self._covers(said))
@@ -131,12 +131,6 @@ def _most(found: list[list[FootMove]], frames: slice) -> int:
     return max(sum(m.start < frames.stop and m.end >= frames.start for m in moves) for moves in found)
 
 
-def foot_travel(signals: Signals, side: str, frames: slice) -> float:
-    """How far a foot gets from where it was, along one axis, metres."""
-    middle = signals.feet[side][frames].mean(axis=1)
-    return float(np.ptp(middle, axis=0).max()) if len(middle) else 0.0
-
-
 def flights_of(signals: Signals, frames: slice, hop: str = "") -> int:
     """How often both feet are in the air: jumps, or hops of one side while the other foot stays up."""
     left, right = (signals.feet[s][..., UP].mean(axis=1) for s in ("left", "right"))
@@ -163,17 +157,15 @@ def flights_of(signals: Signals, frames: slice, hop: str = "") -> int:
 # limbs together --------------------------------------------------------------------------------------------
 
 
-def in_time(signals: Signals, field: str, frames: slice) -> Range:
-    """How far two limbs swing alike, at least and at most: 1 together, -1 in turn; 0, 0 where they do not."""
+def in_time(signals: Signals, field: str, frames: slice) -> Iterator[float]:
+    """How far two limbs swing alike, by each signal that both swing in: 1 together, -1 in turn."""
     first, second = field.split("__")
-    channels = _SWINGING.get((first[-3:], second[-3:]), ("forward",))
-    found = []
-    for channel in channels:
+    for channel in _SWINGING.get((first[-3:], second[-3:]), ("forward",)):
         x, y = signals.values[first, channel][frames], signals.values[second, channel][frames]
-        x, y = x - x.mean(), y - y.mean()
-        if min(np.abs(x).max(), np.abs(y).max()) > _SWING_M / 2:
-            found.append(float(x @ y / np.sqrt((x @ x) * (y @ y))))
-    return (min(found), max(found)) if found else (0.0, 0.0)
+        x, y = x - np.add.reduce(x) / len(x), y - np.add.reduce(y) / len(y)
+        size_x, size_y = float(x @ x), float(y @ y)
+        if min(size_x, size_y) > len(x) * _SWING_RMS_M**2:
+            yield float(x @ y) / (size_x * size_y) ** 0.5
 
 
 def least_cycles(evidence: Evidence, field: str, frames: slice) -> float:

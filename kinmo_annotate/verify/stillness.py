@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -10,7 +11,7 @@ from kinmo_annotate.schema.skeleton import FIELDS
 from kinmo_annotate.schema.vocabulary import field_kind
 from kinmo_annotate.signals import Array, Signals
 from kinmo_annotate.verify.findings import CONTRADICTED, NOT_CHECKABLE, SUPPORTED, Verdict
-from kinmo_annotate.verify.rhythms import foot_travel
+from kinmo_annotate.verify.moves import foot_travel
 
 # kind -> signal -> the change that is worth a sentence, metres or degrees
 _NOTABLE: Final[dict[str, dict[str, float]]] = {
@@ -38,7 +39,7 @@ _ANGLES: Final = frozenset(("pitch", "roll", "twist", "heading", "flexion", "ang
 _DRIFT: Final = 0.45
 _MOVES_FROM: Final = 1.3
 _PASSES_FROM: Final = 1.6
-_STILL_UP_TO: Final = 1.0
+STILL_UP_TO: Final = 1.0
 _HANGS_M, _RAISED_M = -0.30, -0.15
 _BENT_DEG, _STRAIGHT_DEG, _TILTED_DEG = 25.0, 60.0, 35.0
 
@@ -52,41 +53,56 @@ def moves_at_all(signals: Signals, field: str, frames: slice, share: float) -> b
     return False
 
 
+def shares_of_still(signals: Sequence[Signals]) -> list[dict[str, float]]:
+    """For each motion and field, its largest change in units of what is worth a sentence.
+
+    Changes of place of a pair count so that they reach 1 where they are beyond doubt.
+    """
+    names = list(signals[0].values)
+    lows, highs = (np.stack(ends) for ends in zip(*((s.lowest, s.highest) for s in signals), strict=True))
+    shares = np.zeros((len(signals), len(FIELDS)))
+    for column, field in enumerate(FIELDS):
+        for key, notable in _OF_FIELD[field]:
+            if key in signals[0].values:
+                row = names.index(key)
+                np.maximum(shares[:, column], (highs[:, row] - lows[:, row]) / notable, out=shares[:, column])
+        for channel, notable in _PLACES.items() if "__" in field else ():
+            row = names.index((field, channel))
+            passed = np.minimum(highs[:, row], -lows[:, row]) / (_PASSES_FROM * notable)
+            np.maximum(shares[:, column], passed, out=shares[:, column])
+    return [dict(zip(FIELDS, row, strict=True)) for row in shares.tolist()]
+
+
 def judge_stillness(signals: Signals, field: str, frames: slice) -> Verdict:
-    """Hold "no notable movement" against everything that a field does."""
-    whole = frames.start == 0 and frames.stop >= signals.num_frames
+    """Hold "no notable movement" against everything that a field does in some frames."""
     best, most, told = 0.0, "", 0.0
     for key, notable in _OF_FIELD[field]:
         if key not in signals.values:
             continue
-        low, high = signals.ranges[key] if whole else _range(signals.values[key][frames])
-        size = (high - low) / notable
-        if size > max(best, _STILL_UP_TO):
+        size = float(np.ptp(signals.values[key][frames])) / notable
+        if size > max(best, STILL_UP_TO):
             size = min(size, _own_share(signals, field, key[1], frames, notable))
         if size > best:
             best, most, told = size, key[1], size * notable
-    if "__" in field:
-        place = _passes(signals, field, frames, whole)
-        if place and best < _MOVES_FROM:
-            return Verdict(CONTRADICTED, f"one comes to be on the other side of the other, {place}")
-    evidence = f"its {most} changes by {told:.{0 if most in _ANGLES else 2}f} " if most else "nothing changes"
-    evidence += ("degrees" if most in _ANGLES else "m") if most else ""
+    place = _passes(signals, field, frames) if "__" in field and best < _MOVES_FROM else ""
+    if place:
+        return Verdict(CONTRADICTED, f"one comes to be on the other side of the other, {place}")
+    angle = most in _ANGLES
+    evidence = (
+        f"its {most} changes by {told:.{0 if angle else 2}f} {'degrees' if angle else 'm'}" if most else ""
+    )
     if best >= _MOVES_FROM:
         return Verdict(CONTRADICTED, evidence)
-    return Verdict(SUPPORTED if best <= _STILL_UP_TO else NOT_CHECKABLE, evidence)
+    return Verdict(SUPPORTED if best <= STILL_UP_TO else NOT_CHECKABLE, evidence)
 
 
-def _range(x: Array) -> tuple[float, float]:
-    return float(x.min()), float(x.max())
-
-
-def _passes(signals: Signals, field: str, frames: slice, whole: bool) -> str:
+def _passes(signals: Signals, field: str, frames: slice) -> str:
     """How far one group passes the other, in words; nothing where it hardly does."""
     for channel, notable in _PLACES.items():
-        key = (field, channel)
-        low, high = signals.ranges[key] if whole else _range(signals.values[key][frames])
-        if min(high, -low) >= _PASSES_FROM * notable:
-            return f"by {min(high, -low):.2f} m {'up and down' if channel == 'up' else 'fore and aft'}"
+        x = signals.values[field, channel][frames]
+        passed = min(float(x.max()), -float(x.min()))
+        if passed >= _PASSES_FROM * notable:
+            return f"by {passed:.2f} m {'up or down' if channel == 'up' else 'forward or backward'}"
     return ""
 
 
