@@ -204,7 +204,8 @@ class Dialogue:
 
     def __enter__(self) -> Dialogue:
         self._thread.start()
-        self._start(self._keep_going())
+        if self._asker:
+            self._start(self._keep_going(self._asker))
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -225,17 +226,21 @@ class Dialogue:
     def _halt(self, halt: Halt) -> None:
         self.halted = halt
 
-    async def _keep_going(self) -> None:
-        if self._asker:
-            sending = asyncio.ensure_future(self._asker.run())
-            watching = asyncio.ensure_future(self._watch())
-            await asyncio.wait([sending, watching], return_when=asyncio.FIRST_EXCEPTION)
+    async def _keep_going(self, asker: Asker) -> None:
+        """Send what is asked for; a mistake in that ends the asking, so that nobody waits for ever."""
+        watching = asyncio.ensure_future(self._watch(asker))
+        try:
+            await asker.run()
+        except Exception as error:
+            asker.halt(Halt("refused", f"unexpected {error!r}"[:300], "Please report it."))
+        finally:
+            watching.cancel()
 
-    async def _watch(self) -> None:
+    async def _watch(self, asker: Asker) -> None:
         """Halt when the user wants the run to stop."""
-        while self._asker and not self.halted:
+        while not self.halted:
             if self._stop():
-                self._asker.halt(Halt("stopped", "stopped by Ctrl-C", "Run the same command again to go on."))
+                asker.halt(Halt("stopped", "stopped by Ctrl-C", "Run the same command again to go on."))
             await asyncio.sleep(_LOOK_EVERY_S)
 
     async def _end(self) -> None:
