@@ -302,7 +302,7 @@ def _leg(joints: Array, body: Array, side: str, sign: float) -> dict[str, Array]
 
 
 def _pairs(body: Array) -> dict[tuple[str, str], Array]:
-    centres = (_MEANS @ body).swapaxes(0, 1)  # (6, N, 3)
+    centres = np.tensordot(_MEANS, body, axes=(1, 1))  # (6, N, 3)
     apart = centres[_SECOND] - centres[_FIRST]  # (15, N, 3)
     distance = np.sqrt(np.einsum("pti,pti->pt", apart, apart))
     values: dict[tuple[str, str], Array] = {}

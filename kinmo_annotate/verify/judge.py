@@ -12,7 +12,7 @@ from kinmo_annotate.schema.vocabulary import ACTIONS, action_of, field_kind
 from kinmo_annotate.signals import Array, Signals
 from kinmo_annotate.verify.evidence import Evidence
 from kinmo_annotate.verify.findings import CONTRADICTED, NOT_CHECKABLE, SUPPORTED, Verdict
-from kinmo_annotate.verify.moves import MOVES, change, foot_travel, net_change, words_of
+from kinmo_annotate.verify.moves import MOVES, change, net_change, words_of
 from kinmo_annotate.verify.rhythms import (
     CYCLIC,
     FOOTWORK,
@@ -39,7 +39,6 @@ _TIGHT: Final = {
     "all": ((0.0, 0.4, 0.9),),
 }
 _SLIGHT: Final = 0.5
-_PLANTED_M: Final = 0.06
 _POINT_SHARE: Final = 0.12
 # Sizes that are said may be this share of what is seen, or of it what is said.
 _SIZE_SHARE: Final = 0.5
@@ -212,8 +211,6 @@ def _judge_count(evidence: Evidence, claim: Claim, action: str, frames: slice) -
     side = field.split("_")[0]
     if action == "step":
         counts: Iterable[float] = steps_of(evidence, side, frames)
-        if foot_travel(signals, side, frames) < _PLANTED_M:
-            counts = (0,)
     elif action in ("jump", "hop"):
         counts = (flights_of(signals, frames, side if action == "hop" else ""),)
     else:

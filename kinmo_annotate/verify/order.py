@@ -31,7 +31,8 @@ def broken_order(evidence: Evidence, field: str, claims: Sequence[Claim]) -> lis
         field: whose sentence it is.
         claims: everything the sentence claims, in order of telling.
     """
-    if all(c.turn == claims[0].turn for c in claims):
+    turn = claims[0].turn
+    if claims[-1].turn == turn and all(c.turn == turn for c in claims):
         return []
     moves = [c for c in claims if not c.is_pose and not c.denied]
     found = []
@@ -62,7 +63,9 @@ def _middle(time: Time, duration: float) -> tuple[float, float]:
 def _said_backwards(early: Claim, late: Claim, duration: float) -> str:
     """The reason where the times that a sentence states run against its words."""
     a, b = early.time, late.time
-    if a is None or b is None or early.borrowed or late.borrowed or "all" in (a.said, b.said):
+    if a is None or b is None or (a.unit == b.unit and a.start <= b.start):
+        return ""
+    if early.borrowed or late.borrowed or "all" in (a.said, b.said):
         return ""
     if a.end > 1e5 or b.end > 1e5:
         return ""

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from itertools import pairwise
 from typing import Final
 
 import numpy as np
 
-from kinmo_annotate.differences.swings import spans, turning_points
+from kinmo_annotate.differences.swings import spans
 from kinmo_annotate.schema.skeleton import UP
 from kinmo_annotate.schema.vocabulary import ACTIONS, field_kind
-from kinmo_annotate.signals import Signals
+from kinmo_annotate.signals import Array, Signals
 from kinmo_annotate.verify.evidence import Evidence, FootMove
 from kinmo_annotate.verify.moves import shaped
 
@@ -32,6 +31,8 @@ _OFF: Final = 0.25
 _LOW_HAND_M: Final = -0.3
 _WAVING_S: Final = 0.4
 _MARCHING: Final = 2
+# A movement that has only just begun where the time that is said ends is told of by some, not by others.
+_BEGUN: Final = 8
 _AIRBORNE_M, _DOWN_M, _RISE_M = 0.04, 0.07, 0.03
 _LANDING_S: Final = 0.15
 _WIDE_M: Final = 0.12
@@ -87,9 +88,10 @@ def cycles_of(signals: Signals, field: str, action: str, frames: slice) -> Itera
         high = signals.values[field, "up"][frames] > _LOW_HAND_M
         if (high & (signals.values[field, "over_elbow"][frames] > 0)).sum() < _WAVING_S * signals.fps:
             return
+    seen = [(_extremes(signals.values[field, channel][frames]), least) for channel, least in _CYCLES[action]]
     for share in _SHARES:
-        for channel, least in _CYCLES[action]:
-            yield (len(turning_points(signals.values[field, channel][frames], share * least)) - 1) / 2
+        for extremes, least in seen:
+            yield sum(_swings(extremes, share * least)) / 2
 
 
 def _turns(signals: Signals, field: str, frames: slice) -> Iterator[float]:
@@ -105,30 +107,62 @@ def _turns(signals: Signals, field: str, frames: slice) -> Iterator[float]:
 def repeats_of(signals: Signals, field: str, action: str, frames: slice) -> Iterator[float]:
     """How often a field goes in a direction, by each size that one may count by."""
     notable = ACTIONS[field_kind(field), action].notable
-    for x in shaped(signals, field, action):
-        inside = x[frames]
+    for x in shaped(signals, field, action, frames):
+        extremes = _extremes(x)
         for share in _SHARES:
-            points = turning_points(inside, share * notable)
-            yield sum(inside[b] > inside[a] for a, b in pairwise(points))
+            yield _swings(extremes, share * notable)[0]
+
+
+def _extremes(x: Array) -> list[float]:
+    """The values of a signal (T,) where it turns, and its first and last."""
+    step = np.diff(x)
+    turns = np.flatnonzero(step[1:] * step[:-1] < 0) + 1
+    return [float(x[0]), *x[turns].tolist(), float(x[-1])]
+
+
+def _swings(extremes: list[float], least: float) -> tuple[int, int]:
+    """How often values rise, and fall, by at least so much without turning back that much."""
+    low = high = extremes[0]
+    rises = falls = way = 0
+    for value in extremes:
+        if way > 0 and value > high:
+            high = value
+        elif way < 0 and value < low:
+            low = value
+        elif way <= 0 and value - low >= least:
+            rises, way, high = rises + 1, 1, value
+        elif way >= 0 and high - value >= least:
+            falls, way, low = falls + 1, -1, value
+        elif way == 0:
+            low, high = min(low, value), max(high, value)
+    return rises, falls
 
 
 # feet ------------------------------------------------------------------------------------------------------
 
 
-def steps_of(evidence: Evidence, side: str, frames: slice) -> Range:
-    """How many steps a foot takes: the fewest and the most that one may count."""
+def steps_of(evidence: Evidence, side: str, frames: slice) -> Iterator[float]:
+    """How many steps a foot takes, by each threshold of speed, begun ones counted or not."""
     other = evidence.feet["right" if side == "left" else "left"]
     marches = min(_most(evidence.feet[side], frames), _most(other, frames)) >= _MARCHING
-    low, high = [], []
     for moves in evidence.feet[side]:
-        steps = [m for m in moves if marches or m.lands_elsewhere]
-        high.append(sum(m.start < frames.stop and m.end >= frames.start for m in steps))
-        low.append(sum(frames.start <= (m.start + m.end) / 2 < frames.stop for m in steps))
-    return min(low), max(high)
+        yield _count(moves, frames, marches)
+    inner = slice(frames.start + _BEGUN, frames.stop - _BEGUN)
+    for moves in evidence.feet[side]:
+        yield _count(moves, inner, marches)
+
+
+def _count(moves: list[FootMove], frames: slice, anywhere: bool) -> int:
+    """Movements of a foot in some frames; those alone that land elsewhere, or all of them."""
+    first, after, count = frames.start, frames.stop, 0
+    for start, end, lands_elsewhere in moves:
+        if start < after and end >= first and (anywhere or lands_elsewhere):
+            count += 1
+    return count
 
 
 def _most(found: list[list[FootMove]], frames: slice) -> int:
-    return max(sum(m.start < frames.stop and m.end >= frames.start for m in moves) for moves in found)
+    return max(_count(moves, frames, True) for moves in found)
 
 
 def flights_of(signals: Signals, frames: slice, hop: str = "") -> int:
@@ -176,10 +210,10 @@ def least_cycles(evidence: Evidence, field: str, frames: slice) -> float:
 def _cycles_of_limb(evidence: Evidence, limb: str, frames: slice) -> float:
     most = 0.0
     if limb.endswith("leg"):
-        most = steps_of(evidence, limb.split("_")[0], frames)[1]
+        most = _most(evidence.feet[limb.split("_")[0]], frames)
     for channel in _SWINGING[limb[-3:], limb[-3:]]:
         if most >= 2:
             break
-        x = evidence.signals.values[limb, channel][frames]
-        most = max(most, (len(turning_points(x, _SWING_M)) - 1) / 2)
+        extremes = _extremes(evidence.signals.values[limb, channel][frames])
+        most = max(most, sum(_swings(extremes, _SWING_M)) / 2)
     return most
