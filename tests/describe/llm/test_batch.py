@@ -1,6 +1,7 @@
 import asyncio
 import json
 import math
+import time
 from pathlib import Path
 
 import pytest
@@ -311,6 +312,22 @@ def test_lines_that_nobody_asked_for_twice_told_missing_or_torn(quick_batches, m
     monkeypatch.setattr(Api, "download", download)
     assert data.round().answered == 1
     assert data.spent() == pytest.approx(sum(r["paid_usd"] for r in read_archive(data.out / "answers")))
+
+
+def test_a_file_that_is_gone_is_not_asked_again_before_its_time(quick_batches, make, monkeypatch):
+    one = quick_batches()
+    data = make(one.url, count=3)
+    data.look({})
+    state = batches.open_state(data.out)
+    batches.refresh(state, quick(data.url))
+    state.chunks[0].output_file_id = "file-gone"
+    state.save()
+    with pytest.raises(BatchError, match="same project"):
+        data.round()
+    later = time.time() + 31 * 86400
+    monkeypatch.setattr(time, "time", lambda: later)
+    assert data.round().again == 3
+    assert data.round().answered == 3
 
 
 def test_a_batch_that_fails_in_validation_shows_why_and_is_not_repeated(quick_batches, make):

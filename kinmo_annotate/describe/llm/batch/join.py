@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from kinmo_annotate.describe.llm.answers import ARCHIVE_DIR, Answer, Answers, read_archive
 from kinmo_annotate.describe.llm.ask import AGAIN, ESSENTIAL, LONGER
-from kinmo_annotate.describe.llm.batch.api import Api
+from kinmo_annotate.describe.llm.batch.api import Api, BatchError
 from kinmo_annotate.describe.llm.batch.chunks import (
     ChunkWriter,
     expected_usd,
@@ -37,6 +38,7 @@ from kinmo_annotate.describe.llm.response import answer_text, finish_reason, usa
 from kinmo_annotate.schema.shards import DatasetError
 
 MOST_TRIES: Final = 5  # of a request that batches end without answering
+_FILES_KEPT_S: Final = 30 * 86400  # by OpenAI, after a batch has ended
 _UNFIT_REMEDY: Final = "Leave the motion out, or choose another model."
 
 
@@ -97,13 +99,21 @@ class Join:
             raise
 
     def _download(self, api: Api) -> list[Path]:
-        """Fetch the output first: a good answer counts before an error of the same request."""
+        """Fetch the output first: a good answer counts before an error of the same request.
+
+        A file that the endpoint has thrown away for its age brings nothing, and its requests are asked again.
+        """
         paths = []
         for kind, file_id in (("output", self._chunk.output_file_id), ("errors", self._chunk.error_file_id)):
             if file_id:
                 path = result_path(self._state.folder, self._chunk.tag, kind)
-                api.download(file_id, path)
-                paths.append(path)
+                try:
+                    api.download(file_id, path)
+                except BatchError as error:
+                    if error.kind != "gone" or time.time() - self._chunk.created_at < _FILES_KEPT_S:
+                        raise
+                else:
+                    paths.append(path)
         return paths
 
     def _count(self, line: Line | None, seen: set[str]) -> None:
