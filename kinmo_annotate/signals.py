@@ -99,24 +99,29 @@ def measure_many(motions: Sequence[NDArray[np.floating]], fps: float) -> list[Si
     if not motions:
         return []
     parts = _Parts.of([len(m) for m in motions])
-    smooth = parts.smoothed(np.concatenate(motions, dtype=np.float64), fps * _SMOOTH_S)
-    yaw = _headings(smooth, parts)
-    body = _turn(smooth - smooth[:, :1] * (1.0, 0.0, 1.0), -yaw[:, None])
+    flat = np.concatenate(motions, dtype=np.float64).reshape(-1, 3 * NUM_JOINTS).T
+    joints = parts.smoothed(np.ascontiguousarray(flat), fps * _SMOOTH_S).reshape(NUM_JOINTS, 3, -1)
+    yaw = _headings(joints, parts)
+    body = _turn(joints - joints[:1] * np.array([[1.0], [0.0], [1.0]]), -yaw)
     values: dict[tuple[str, str], Array] = {}
-    values.update({("torso", k): v for k, v in _torso(smooth, body, yaw, fps, parts).items()})
+    values.update({("torso", k): v for k, v in _torso(joints, body, yaw, fps, parts).items()})
     values.update({("neck", k): v for k, v in _neck(body, parts).items()})
+    axes = _trunk_axes(body)
     for side, sign in (("left", 1.0), ("right", -1.0)):
-        values.update({(f"{side}_arm", k): v for k, v in _arm(body, side, sign).items()})
-        values.update({(f"{side}_leg", k): v for k, v in _leg(smooth, body, side, sign).items()})
+        values.update({(f"{side}_arm", k): v for k, v in _arm(body, axes, side, sign).items()})
+        values.update({(f"{side}_leg", k): v for k, v in _leg(joints, body, side, sign).items()})
     values.update(_pairs(body))
-    feet = {s: smooth[:, [JOINT[f"{s}_ankle"], JOINT[f"{s}_foot"]]] for s in ("left", "right")}
-    return _taken_apart(values, feet, fps, parts)
+    return _taken_apart(values, joints, fps, parts)
 
 
 def _taken_apart(
-    values: dict[tuple[str, str], Array], feet: dict[str, Array], fps: float, parts: _Parts
+    values: dict[tuple[str, str], Array], joints: Array, fps: float, parts: _Parts
 ) -> list[Signals]:
     """The signals of each motion out of those of all of them."""
+    feet = {
+        side: joints[[JOINT[f"{side}_ankle"], JOINT[f"{side}_foot"]]].transpose(2, 0, 1).copy()
+        for side in ("left", "right")
+    }
     names, block = list(values), np.stack(list(values.values()))
     starts = [a for a, _ in parts.bounds]
     lows, highs = (f.reduceat(block, starts, axis=1).T for f in (np.minimum, np.maximum))
@@ -154,7 +159,7 @@ class _Parts:
         """Gaussian over time within each motion, its first and last frame going on outside of it."""
         smooth = np.empty_like(x)
         for a, b in self.bounds:
-            gaussian_filter1d(x[a:b], sigma, axis=0, mode="nearest", output=smooth[a:b])
+            gaussian_filter1d(x[:, a:b], sigma, mode="nearest", output=smooth[:, a:b])
         return smooth
 
     def unwrapped(self, angles: Array) -> Array:
@@ -164,51 +169,54 @@ class _Parts:
         return whole - turns[self.first]
 
     def summed(self, steps: Array) -> Array:
-        """Sums (N, ...) of steps from the first frame of each motion, where the sum is 0."""
-        total = np.cumsum(steps, axis=0)
-        return total - total[self.first]
+        """Sums (..., N) of steps from the first frame of each motion, where the sum is 0."""
+        total = np.cumsum(steps, axis=-1)
+        return total - total[..., self.first]
 
 
 def _headings(joints: Array, parts: _Parts) -> Array:
     """`kinematics.heading` (N,) of each motion; those that stand upright throughout in one pass."""
     across = _across(joints, "hip") + _across(joints, "shoulder")
     yaw = parts.unwrapped(_yaw_of(across))
-    ground = across[:, LATERAL] ** 2 + across[:, FORWARD] ** 2
+    ground = across[LATERAL] ** 2 + across[FORWARD] ** 2
     steep = np.flatnonzero(ground <= _LEVEL**2 * _dot(across, across))
     for first in np.unique(parts.first[steep]):
         a, b = next(bounds for bounds in parts.bounds if bounds[0] == first)
-        yaw[a:b] = heading(joints[a:b])
+        yaw[a:b] = heading(joints[..., a:b].transpose(2, 0, 1))
     return yaw
 
 
 def _across(joints: Array, name: str) -> Array:
-    """From the right to the left of a pair of joints, (N, 3)."""
-    return joints[:, JOINT[f"left_{name}"]] - joints[:, JOINT[f"right_{name}"]]
+    """From the right to the left of a pair of joints, (3, N)."""
+    return joints[JOINT[f"left_{name}"]] - joints[JOINT[f"right_{name}"]]
 
 
 def _turn(vectors: Array, yaw: Array) -> Array:
-    """Rotate (..., 3) about the vertical by `yaw` radians; positive turns +z towards +x (to the left)."""
+    """Rotate (..., 3, N) about the vertical by `yaw` radians; positive turns +z towards +x (to the left)."""
     cos, sin = np.cos(yaw), np.sin(yaw)
-    x, z = vectors[..., LATERAL], vectors[..., FORWARD]
-    return np.stack([cos * x + sin * z, vectors[..., UP], cos * z - sin * x], axis=-1)
+    x, z = vectors[..., LATERAL, :], vectors[..., FORWARD, :]
+    turned = np.empty_like(vectors)
+    turned[..., LATERAL, :], turned[..., FORWARD, :] = cos * x + sin * z, cos * z - sin * x
+    turned[..., UP, :] = vectors[..., UP, :]
+    return turned
 
 
 def _pitch_roll(vectors: Array, parts: _Parts) -> tuple[Array, Array]:
-    """Pitch (forward positive) and roll (left positive) of (N, 3) directions off the vertical, degrees."""
+    """Pitch (forward positive) and roll (left positive) of (3, N) directions off the vertical, degrees."""
     length = np.maximum(_length(vectors), 1e-9)
-    pitch = np.degrees(parts.unwrapped(np.arctan2(vectors[:, FORWARD], vectors[:, UP])))
-    return pitch, np.degrees(np.arcsin(np.clip(vectors[:, LATERAL] / length, -1, 1)))
+    pitch = np.degrees(parts.unwrapped(np.arctan2(vectors[FORWARD], vectors[UP])))
+    return pitch, np.degrees(np.arcsin(np.clip(vectors[LATERAL] / length, -1, 1)))
 
 
 def _angle(a: Array, b: Array) -> Array:
-    """Angle between (T, 3) vectors, degrees; 0 where one of them has no length."""
+    """Angle between (3, N) vectors, degrees; 0 where one of them has no length."""
     norms = np.maximum(_length(a) * _length(b), 1e-12)
     return np.degrees(np.arccos(np.clip(_dot(a, b) / norms, -1, 1)))
 
 
 def _dot(a: Array, b: Array) -> Array:
-    """Dot products (T,) of (T, 3) vectors."""
-    product: Array = np.einsum("ti,ti->t", a, b)
+    """Dot products (N,) of (3, N) vectors."""
+    product: Array = np.einsum("in,in->n", a, b)
     return product
 
 
@@ -217,12 +225,12 @@ def _length(a: Array) -> Array:
 
 
 def _yaw_of(across: Array) -> Array:
-    """Yaw in radians of a line that points to the body's left, (T, 3) -> (T,)."""
-    return np.arctan2(-across[:, FORWARD], across[:, LATERAL])
+    """Yaw in radians of a line that points to the body's left, (3, N) -> (N,)."""
+    return np.arctan2(-across[FORWARD], across[LATERAL])
 
 
 def _trunk(body: Array) -> Array:
-    return body[:, JOINT["neck"]] - body[:, JOINT["pelvis"]]
+    return body[JOINT["neck"]] - body[JOINT["pelvis"]]
 
 
 def _torso(joints: Array, body: Array, yaw: Array, fps: float, parts: _Parts) -> dict[str, Array]:
@@ -230,27 +238,25 @@ def _torso(joints: Array, body: Array, yaw: Array, fps: float, parts: _Parts) ->
     shoulders = _yaw_of(_across(body, "shoulder"))
     hips = _yaw_of(_across(body, "hip"))
     twist = np.degrees((shoulders - hips + np.pi) % (2 * np.pi) - np.pi)
-    pelvis = joints[:, JOINT["pelvis"]]
+    pelvis = joints[JOINT["pelvis"]]
     # a person turns with the hips; shoulders that go further twist
-    slow_yaw, hip_yaw = parts.smoothed(
-        np.stack([yaw, parts.unwrapped(yaw + hips)], axis=1), fps * _HEADING_SMOOTH_S
-    ).T
-    step = np.diff(pelvis, axis=0, prepend=pelvis[:1])
-    step[1:] = _turn(step[1:], -slow_yaw[:-1])
+    slow_yaw, hip_yaw = parts.smoothed(np.stack([yaw, parts.unwrapped(yaw + hips)]), fps * _HEADING_SMOOTH_S)
+    step = np.zeros_like(pelvis)
+    step[:, 1:] = _turn(np.diff(pelvis), -slow_yaw[:-1])
     travel = parts.summed(step)
     return {
         "pitch": pitch,
         "roll": roll,
         "twist": twist,
         "heading": np.degrees(hip_yaw),
-        "forward": travel[:, FORWARD],
-        "left": travel[:, LATERAL],
-        "height": pelvis[:, UP],
+        "forward": travel[FORWARD],
+        "left": travel[LATERAL],
+        "height": pelvis[UP],
     }
 
 
 def _neck(body: Array, parts: _Parts) -> dict[str, Array]:
-    pitch, roll = _pitch_roll(body[:, JOINT["head"]] - body[:, JOINT["neck"]], parts)
+    pitch, roll = _pitch_roll(body[JOINT["head"]] - body[JOINT["neck"]], parts)
     trunk_pitch, trunk_roll = _pitch_roll(_trunk(body), parts)
     return {
         "pitch": pitch - trunk_pitch,
@@ -261,22 +267,22 @@ def _neck(body: Array, parts: _Parts) -> dict[str, Array]:
 
 
 def _limb(body: Array, root: str, middle: str, end: str, sign: float) -> dict[str, Array]:
-    a, b, c = (body[:, JOINT[name]] for name in (root, middle, end))
+    a, b, c = (body[JOINT[name]] for name in (root, middle, end))
     relative = c - a
     return {
-        "up": relative[:, UP],
-        "forward": relative[:, FORWARD],
-        "out": sign * relative[:, LATERAL],
+        "up": relative[UP],
+        "forward": relative[FORWARD],
+        "out": sign * relative[LATERAL],
         "flexion": 180 - _angle(a - b, c - b),
     }
 
 
-def _arm(body: Array, side: str, sign: float) -> dict[str, Array]:
+def _arm(body: Array, axes: tuple[Array, Array, Array], side: str, sign: float) -> dict[str, Array]:
     arm = _limb(body, f"{side}_shoulder", f"{side}_elbow", f"{side}_wrist", sign)
-    wrist = body[:, JOINT[f"{side}_wrist"]]
-    arm["over_elbow"] = wrist[:, UP] - body[:, JOINT[f"{side}_elbow"], UP]
-    left, up, forward = _trunk_axes(body)
-    relative = wrist - body[:, JOINT[f"{side}_shoulder"]]
+    wrist = body[JOINT[f"{side}_wrist"]]
+    arm["over_elbow"] = wrist[UP] - body[JOINT[f"{side}_elbow"], UP]
+    left, up, forward = axes
+    relative = wrist - body[JOINT[f"{side}_shoulder"]]
     arm["trunk_up"] = _dot(relative, up)
     arm["trunk_forward"] = _dot(relative, forward)
     arm["trunk_out"] = sign * _dot(relative, left)
@@ -284,36 +290,36 @@ def _arm(body: Array, side: str, sign: float) -> dict[str, Array]:
 
 
 def _trunk_axes(body: Array) -> tuple[Array, Array, Array]:
-    """Unit axes (T, 3) of the trunk: to its left, up along the spine, forward out of the chest."""
+    """Unit axes (3, N) of the trunk: to its left, up along the spine, forward out of the chest."""
     up = _unit(_trunk(body))
     across = _across(body, "shoulder")
-    left = _unit(across - _dot(across, up)[:, None] * up)
-    return left, up, np.cross(left, up)
+    left = _unit(across - _dot(across, up) * up)
+    return left, up, np.cross(left, up, axis=0)
 
 
 def _unit(vectors: Array) -> Array:
-    return vectors / np.maximum(_length(vectors), 1e-9)[:, None]
+    return vectors / np.maximum(_length(vectors), 1e-9)
 
 
 def _leg(joints: Array, body: Array, side: str, sign: float) -> dict[str, Array]:
     leg = _limb(body, f"{side}_hip", f"{side}_knee", f"{side}_ankle", sign)
-    leg["height"] = joints[:, JOINT[f"{side}_ankle"], UP]
+    leg["height"] = joints[JOINT[f"{side}_ankle"], UP]
     return leg
 
 
 def _pairs(body: Array) -> dict[tuple[str, str], Array]:
-    centres = np.tensordot(_MEANS, body, axes=(1, 1))  # (6, N, 3)
-    apart = centres[_SECOND] - centres[_FIRST]  # (15, N, 3)
-    distance = np.sqrt(np.einsum("pti,pti->pt", apart, apart))
+    centres = (_MEANS @ body.reshape(NUM_JOINTS, -1)).reshape(len(GROUPS), 3, -1)
+    apart = centres[_SECOND] - centres[_FIRST]  # (15, 3, N)
+    distance = np.sqrt(np.einsum("pin,pin->pn", apart, apart))
     values: dict[tuple[str, str], Array] = {}
     for field, far, delta in zip(PAIR_NAMES, distance, apart, strict=True):
         values[field, "distance"] = far
-        values[field, "left"], values[field, "up"], values[field, "forward"] = delta.T
+        values[field, "left"], values[field, "up"], values[field, "forward"] = delta
     trunk = _trunk(body)
     for side in ("left", "right"):
-        arm = body[:, JOINT[f"{side}_elbow"]] - body[:, JOINT[f"{side}_shoulder"]]
-        thigh = body[:, JOINT[f"{side}_knee"]] - body[:, JOINT[f"{side}_hip"]]
+        arm = body[JOINT[f"{side}_elbow"]] - body[JOINT[f"{side}_shoulder"]]
+        thigh = body[JOINT[f"{side}_knee"]] - body[JOINT[f"{side}_hip"]]
         values[f"torso__{side}_arm", "angle"] = _angle(arm, -trunk)
         values[f"torso__{side}_leg", "angle"] = _angle(thigh, trunk)
-    values["torso__neck", "angle"] = _angle(body[:, JOINT["head"]] - body[:, JOINT["neck"]], -trunk)
+    values["torso__neck", "angle"] = _angle(body[JOINT["head"]] - body[JOINT["neck"]], -trunk)
     return values
