@@ -11,6 +11,7 @@ import typer
 from ._common import FAILED, INTERRUPTED, JsonOption, console, ctrl_c, messages, print_error, print_json, warn
 from .annotate_batch import app as batches
 from .annotate_estimate import estimate, print_estimate
+from .annotate_prompt import prompt as words
 
 if TYPE_CHECKING:
     from kinmo_annotate.pipeline import Summary
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Write the sentences: motions in, a Parquet dataset out.")
 app.command()(estimate)
+app.command()(words)
 app.add_typer(batches, name="batch")
 
 STOPPED = 3  # by the budget; the other codes are those of every command

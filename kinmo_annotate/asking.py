@@ -178,10 +178,14 @@ class Dialogue:
             return None
         try:
             asking = self._terms.asking
-            return submit_wanted(self._state, self._oracle, asking.base_url, timeout_s=asking.timeout_s)
+            handed = submit_wanted(self._state, self._oracle, asking.base_url, timeout_s=asking.timeout_s)
         except MotionError as error:
             self.halted = Halt("refused", f"{error.where}: {error.reason}", error.remedy)
             return None
+        if handed.over_budget:
+            reason = f"the budget of ${asking.budget_usd:g} leaves {handed.over_budget} requests out"
+            self._halt(Halt("budget", reason, "Give a larger --budget to submit them too."))
+        return handed
 
     def _open_oracle(self) -> Oracle:
         asking, terms = self._terms.asking, self._terms

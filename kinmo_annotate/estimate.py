@@ -247,7 +247,7 @@ def compose(
     """Make the requests of motions as a run would; what fails on the way is left out."""
     from kinmo_annotate.keyframes import open_encoder
 
-    encoder = open_encoder(settings.sbert_model, settings.cache_dir)
+    encoder = open_encoder(settings.sbert_model, cache_folder(settings.cache_dir, "embeddings"))
     for start in range(0, len(entries), _BATCH):
         batch = list(enumerate(entries[start : start + _BATCH]))
         prepared = stages.prepare(source, settings, batch)

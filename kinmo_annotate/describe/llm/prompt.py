@@ -28,10 +28,7 @@ _FIELDS: Final[dict[str, dict[str, bool]]] = {
 }
 _HEADING: Final = re.compile(r"^## +(.+?) *#* *$", re.MULTILINE)
 _PLACEHOLDER: Final = re.compile(r"\{\{([^{}\n]*)\}\}")
-COPY: Final = (
-    'python -c "import kinmo_prompts, shutil; '
-    f"shutil.copy(kinmo_prompts.__path__[0] + '/{DEFAULT}', 'my_prompt.md')\""
-)
+COPY: Final = "kinmo annotate prompt > my_prompt.md"
 _REMEDY: Final = f"The default shows how it is done; get a copy with: {COPY}"
 
 
@@ -66,6 +63,16 @@ class Prompt:
     def repair_message(self, contradictions: str) -> str:
         """List the sentences that contradict the motion, one a line."""
         return _fill(self.repair, {"contradictions": contradictions})
+
+
+def prompt_text(path: Path | None = None) -> str:
+    """Give a prompt's file as it stands, once it is known to be a good one.
+
+    Raises:
+        MotionError: as `load_prompt`.
+    """
+    load_prompt(path)
+    return (files("kinmo_prompts") / DEFAULT if path is None else path).read_text(encoding="utf-8-sig")
 
 
 def load_prompt(path: Path | None = None) -> Prompt:

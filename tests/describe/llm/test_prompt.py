@@ -57,7 +57,7 @@ def refusal(path: Path) -> str:
     with pytest.raises(MotionError) as error:
         load_prompt(path)
     assert error.value.where == str(path)
-    assert "kinmo_prompts" in error.value.remedy
+    assert COPY in error.value.remedy
     return error.value.reason
 
 
@@ -205,9 +205,12 @@ def test_any_value_is_put_in_as_it_is(text):
 
 
 def test_the_remedy_copies_the_default(tmp_path):
-    code = re.search(r'-c "(.+)"$', COPY)
-    assert code is not None
-    subprocess.run([sys.executable, "-c", code[1]], cwd=tmp_path, check=True)
+    program, _, arguments = COPY.partition(" ")
+    assert program == "kinmo"
+    words, name = arguments.split(" > ")
+    run = [sys.executable, "-c", "from kinmo_cli.main import run; run()", *words.split()]
+    with (tmp_path / name).open("wb") as file:
+        subprocess.run(run, stdout=file, check=True)
     copy = load_prompt(tmp_path / "my_prompt.md")
     assert copy.system == load_prompt().system
     assert copy.fingerprint.removeprefix("my_prompt") == load_prompt().fingerprint.removeprefix("describe")
