@@ -28,6 +28,8 @@ from kinmo_annotate.signals import measure_many
 from kinmo_annotate.sources import open_source
 from kinmo_annotate.verify import check_motions
 
+TOGETHER = 32
+
 
 def load(folder: Path, motions: int) -> list[Motion]:
     source = open_source(folder)
@@ -46,13 +48,20 @@ def seconds(work: Callable[[], object]) -> float:
 def one_round(
     motions: Sequence[Motion], sentences: Sequence[dict[str, str]], seed: int
 ) -> tuple[float, float, float]:
-    """Seconds of captioning, of checking, and of measuring alone; words are remembered by their seed."""
-    caption = seconds(lambda: caption_motions([m.joints for m in motions], seed=seed))
+    """Seconds of captioning, of checking, and of measuring alone.
+
+    They take turns, a few motions each, so that a machine that slows down for a while slows all of them.
+    Words are remembered by their seed, and a new one begins with none.
+    """
     forget_sentences()
-    check = seconds(lambda: check_motions(motions, sentences))
-    parts = [motions[i : i + 32] for i in range(0, len(motions), 32)]
-    measure = seconds(lambda: [measure_many([m.joints for m in part], part[0].fps) for part in parts])
-    return caption, check, measure
+    total = [0.0, 0.0, 0.0]
+    for start in range(0, len(motions), TOGETHER):
+        some, texts = motions[start : start + TOGETHER], sentences[start : start + TOGETHER]
+        joints = [m.joints for m in some]
+        total[0] += seconds(lambda joints=joints: caption_motions(joints, seed=seed))
+        total[1] += seconds(lambda some=some, texts=texts: check_motions(some, texts))
+        total[2] += seconds(lambda joints=joints, fps=some[0].fps: measure_many(joints, fps))
+    return total[0], total[1], total[2]
 
 
 def main() -> None:

@@ -87,6 +87,7 @@ def forget_sentences() -> None:
     """Forget what was read, as at the start of a process: for benchmarks."""
     _READ.clear()
     _meanings.cache_clear()
+    _is_of_another.cache_clear()
 
 
 def read_claims(field: str, sentence: str, duration_s: float) -> list[Event]:
@@ -119,7 +120,7 @@ def _read(field: str, sentence: str) -> Iterator[Claim]:
         yield Claim(field, (UNKNOWN,), is_pose=True)
         return
     found = scan(sentence)
-    if _is_of_another(field, found):
+    if _is_of_another(field, tuple(found.named)):
         yield Claim(field, (WRONG_PART,), is_pose=True)
     turns = _turns(found.links)
     for phrase in found.phrases:
@@ -157,13 +158,14 @@ def _groups(side: str, part: str, field: str) -> list[str]:
     return own or [f"left_{kind}", f"right_{kind}"]
 
 
-def _is_of_another(field: str, found: Scan) -> bool:
+@lru_cache(maxsize=10_000)
+def _is_of_another(field: str, parts: tuple[tuple[str, str, bool], ...]) -> bool:
     """Tell whether a sentence names parts of the body, and not the one that it is written for."""
     members = field.split("__")
-    named = {g for side, part, aside in found.named if not aside for g in _groups(side, part, field)}
+    named = {g for side, part, aside in parts if not aside for g in _groups(side, part, field)}
     if len(members) == 1:
-        return bool(named) and field not in named and all(part != "body" for _, part, _ in found.named)
-    named |= {g for side, part, aside in found.named if aside and side for g in _groups(side, part, field)}
+        return bool(named) and field not in named and all(part != "body" for _, part, _ in parts)
+    named |= {g for side, part, aside in parts if aside and side for g in _groups(side, part, field)}
     return any(g not in members for g in named) and not all(m in named for m in members)
 
 

@@ -86,18 +86,21 @@ def _by_motion(
             moves.append([])
         moving = moving | lifted if hanging else moving
         moving[starts] = False  # no frame before it tells where the foot stood
-        for a, b, lands in _moves(foot, moving):
-            home = int(owner[a])
-            offset = int(starts[home])
-            found[home][-1].append(FootMove(a - offset, b - offset, lands))
+        first, last, lands = _moves(foot, moving)
+        home = owner[first]
+        columns = (home, first - starts[home], last - starts[home], lands)
+        for i, *move in zip(*(column.tolist() for column in columns), strict=True):
+            found[i][-1].append(FootMove(*move))
     return found
 
 
-def _moves(foot: Array, moving: NDArray[np.bool_]) -> list[tuple[int, int, bool]]:
-    """Runs of a moving foot (T, 2, 3) that take it anywhere: (first frame, last frame, lands elsewhere)."""
-    edges = np.flatnonzero(np.diff(moving, prepend=False, append=False))
+def _moves(
+    foot: Array, moving: NDArray[np.bool_]
+) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.bool_]]:
+    """Runs of a moving foot (T, 2, 3) that take it anywhere: first frames, last frames, lands elsewhere."""
+    edges = np.flatnonzero(moving[1:] != moving[:-1]) + 1
     if not len(edges):
-        return []
+        return edges, edges, edges.astype(bool)
     first, after = edges[::2] - 1, edges[1::2]  # the frame before a run is where the foot stood
     flat = foot.reshape(len(foot), 6)
     ranges = np.stack([first, after], axis=1).ravel()
@@ -107,7 +110,4 @@ def _moves(foot: Array, moving: NDArray[np.bool_]) -> list[tuple[int, int, bool]
     far, up = reach[:, :, GROUND].max(axis=(1, 2)), reach[..., UP].max(axis=1)
     goes = (far >= _STEP_M) | (up >= _STEP_UP_M)
     lands = landed >= np.maximum(_STEP_M, _LANDED * far)
-    return [
-        (int(a), int(b) - 1, bool(at))
-        for a, b, at in zip(edges[::2][goes], after[goes], lands[goes], strict=True)
-    ]
+    return edges[::2][goes], after[goes] - 1, lands[goes]

@@ -50,6 +50,7 @@ _PLACES: Final = {
 _WRISTS_CROSS_M: Final = -0.2  # both wrists' ways out from the shoulders, added up
 # Limbs that correlate less than this, of the sign that is said, do not move together, or in turn.
 _IN_STEP, _IN_TURN = -0.4, -0.5
+_HARDLY: Final = 0.5  # of what is worth a sentence
 _ALTERNATING: Final = 1.5  # cycles
 _BEST_FIRST: Final = (SUPPORTED, NOT_CHECKABLE, CONTRADICTED)
 
@@ -228,7 +229,11 @@ def _judge_together(evidence: Evidence, field: str, action: str, frames: slice) 
     limbs, signals = field.split("__"), evidence.signals
     if not all(limb.endswith(("arm", "leg")) for limb in limbs):
         return Verdict(NOT_CHECKABLE, "")
-    if not all(moves_at_all(signals, limb, frames, 0.5) for limb in limbs):
+    whole = frames.stop - frames.start == signals.num_frames
+    if not all(
+        evidence.shares[limb] >= _HARDLY if whole else moves_at_all(signals, limb, frames, _HARDLY)
+        for limb in limbs
+    ):
         return Verdict(CONTRADICTED, f"one of them hardly moves {_span_text(signals, frames)}")
     sign, least = (1, _IN_STEP) if action == "together" else (-1, _IN_TURN)
     alike: list[float] = []
