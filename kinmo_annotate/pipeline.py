@@ -101,7 +101,7 @@ class Summary:
         submission: what was handed over to the batch API, if anything was.
         spent_usd: paid for this dataset so far, runs before included.
         halted: why asking ended early, if it did.
-        complete: whether every motion asked for is a row or a failure now.
+        complete: whether every motion asked for is a row or a failure now, and nothing is left to retry.
     """
 
     out: Path
@@ -244,6 +244,7 @@ class _Run:
         self.wishes = wishes
         self.progress, self.stop, self.terms = progress, stop, terms
         self.dialogue: Dialogue | None = None
+        self.shards_written = 0
 
     def go(self, source: MotionSource, plans: Sequence[ShardPlan], listed: Sequence[Failure]) -> None:
         """Do what is left, then close the dataset."""
@@ -257,7 +258,8 @@ class _Run:
                 self._through(engine, left)
         self.summary.failures = self.folder.close(plans, listed)
         self.summary.rows = self.folder.rows
-        self.summary.complete = self.summary.rows + len(self.summary.failures) == self.summary.asked
+        accounted = self.summary.rows + len(self.summary.failures) == self.summary.asked
+        self.summary.complete = accounted and self.shards_written == len(left)
 
     def _expect(self, plans: Sequence[ShardPlan]) -> None:
         motions = sum(len(plan.entries) for plan in plans)
@@ -373,6 +375,7 @@ class _Run:
         failures = [one.failures[position] for one in done for position in sorted(one.failures)]
         left = sum(one.left for one in done)
         self.folder.write(shard.plan, table, failures, complete=not left)
+        self.shards_written += 1
         self._spent("write", time.perf_counter() - started)
         for one in done:
             for verdict, count in one.verdicts.items():

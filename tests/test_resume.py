@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 
 from kinmo_annotate.pipeline import Settings, annotate
-from kinmo_annotate.resume import LOCK_NAME, PROGRESS_DIR
-from kinmo_annotate.schema.shards import DatasetError, Manifest, read_failures, read_rows
+from kinmo_annotate.resume import LOCK_NAME, PROGRESS_DIR, open_run_folder, plan_shards
+from kinmo_annotate.schema.shards import DatasetError, Manifest, read_failures, read_rows, rows_to_table
 from kinmo_annotate.sources import open_source
+from kinmo_annotate.sources.base import Entry
 
 HERE = Settings(workers=1, shard_size=3)
 
@@ -158,6 +159,37 @@ class TestGoingOn:
             (out / name).write_bytes(b"half a fi")
         annotate(open_source(source), out, HERE)
         assert list(out.rglob(".*")) == []
+
+    def test_failures_are_tried_again_alone_and_a_cut_there_loses_nothing(self, make_folder, tmp_path):
+        source, out = make_folder(20), tmp_path / "d"
+        broken = source / "new_joints" / "000002.npy"
+        good = broken.read_bytes()
+        broken.write_bytes(b"")
+        annotate(open_source(source), out, HERE)
+        broken.write_bytes(good)
+        shards = {path.name: path.stat().st_mtime_ns for path in (out / "data").iterdir()}
+        assert len(annotate(open_source(source), out, HERE).failures) == 1
+        again = {"retry_failures": True}
+        cut = annotate(open_source(source), out, HERE, stop=lambda: True, **again)
+        assert not cut.complete  # what was to be retried was not
+        assert cut.rows == len(list(read_rows(out))) == 19
+        summary = annotate(open_source(source), out, HERE, **again)
+        assert (summary.rows, summary.failures, summary.complete) == (20, [], True)
+        now = {path.name: path.stat().st_mtime_ns for path in (out / "data").iterdir()}
+        assert [name for name in shards if now[name] != shards[name]] == ["train-00000.parquet"]
+
+    def test_part_of_a_shard_is_readable_and_done_again(self, make_rows, tmp_path):
+        table = rows_to_table(make_rows(2))
+        entries = [Entry(f"{number:06d}", "", "train") for number in range(4)]
+        plans = plan_shards(entries, 4)
+        for complete in (False, True):
+            with open_run_folder(tmp_path, {}, "1") as folder:
+                assert folder.restore(plans, []) == {}
+                assert folder.rows == (0 if not complete else 2)
+                folder.write(plans[0], table, [], complete=complete)
+                folder.close(plans, [])
+            assert len(list(read_rows(tmp_path))) == 2
+            assert Manifest.load(tmp_path).settings["complete"] is complete
 
     @pytest.mark.parametrize("complete", [True, False])
     def test_a_damaged_or_missing_shard_is_made_again(self, make_folder, tmp_path, monkeypatch, complete):
