@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,12 @@ from kinmo_annotate.schema.skeleton import FPS, NUM_JOINTS
 
 NO_MOVEMENT = "No notable movement."
 NOT_DETERMINED = "Not determined."  # what a describer says where it cannot tell
+
+# What the fact check says of a claim.
+SUPPORTED: Final = "supported"
+CONTRADICTED: Final = "contradicted"
+NOT_CHECKABLE: Final = "not checkable"
+VERDICTS: Final = (SUPPORTED, CONTRADICTED, NOT_CHECKABLE)
 
 
 class MotionError(Exception):
@@ -140,7 +147,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What the fact check found for one claim of one sentence."""
+    """What the fact check found for one claim of one sentence: one of `VERDICTS`."""
 
     field: str
     claim: str

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
-from kinmo_annotate.schema.records import Check
+from kinmo_annotate.schema.records import CONTRADICTED, NOT_CHECKABLE, SUPPORTED, VERDICTS, Check
 
-SUPPORTED: Final = "supported"
-CONTRADICTED: Final = "contradicted"
-NOT_CHECKABLE: Final = "not checkable"
-VERDICTS: Final = (SUPPORTED, CONTRADICTED, NOT_CHECKABLE)
+__all__ = ["CONTRADICTED", "NOT_CHECKABLE", "SUPPORTED", "VERDICTS", "Finding", "Verdict"]
 
 
 class Finding(NamedTuple):
