@@ -116,7 +116,9 @@ def of_torso(phrase: Said, side: str) -> Meaning:
     if verb in ("move", "return", "walk", "step", "push", "retreat"):
         return _travel(phrase)
     if verb == "stand":
-        return [("rise", "straighten")] if "up" in ways and not phrase.poses else []
+        if "up" not in ways:
+            return []
+        return [("straighten", "rise")] if phrase.poses else [("rise",)]
     if verb == "down" and "forward" in ways:
         return [("sink", "bend_forward")]
     return [_TORSO_VERBS[verb]] if verb in _TORSO_VERBS else []

@@ -12,7 +12,7 @@ from kinmo_annotate.schema.vocabulary import ACTIONS, action_of, field_kind
 from kinmo_annotate.signals import Array, Signals
 from kinmo_annotate.verify.evidence import Evidence
 from kinmo_annotate.verify.findings import CONTRADICTED, NOT_CHECKABLE, SUPPORTED, Verdict
-from kinmo_annotate.verify.moves import MOVES, change, net_change, words_of
+from kinmo_annotate.verify.moves import MOVES, PLACES, change, net_change, words_of
 from kinmo_annotate.verify.rhythms import (
     CYCLIC,
     FOOTWORK,
@@ -42,11 +42,6 @@ _SLIGHT: Final = 0.5
 _POINT_SHARE: Final = 0.12
 # Sizes that are said may be this share of what is seen, or of it what is said.
 _SIZE_SHARE: Final = 0.5
-# place -> signal of b minus a, and the sign that it comes to have
-_PLACES: Final = {
-    "above": ("up", -1), "below": ("up", 1), "in_front": ("forward", -1), "behind": ("forward", 1),
-    "cross": ("left", 1),
-}  # fmt: skip
 _WRISTS_CROSS_M: Final = -0.2  # both wrists' ways out from the shoulders, added up
 # Limbs that correlate less than this, of the sign that is said, do not move together, or in turn.
 _IN_STEP, _IN_TURN = -0.4, -0.5
@@ -135,7 +130,7 @@ def _judge_action(evidence: Evidence, claim: Claim, action: str) -> Verdict:
         return _judge_count(evidence, claim, action, frames)
     if action in ("together", "alternate"):
         return _judge_together(evidence, field, action, frames)
-    if action in _PLACES and (field, "up") in signals.values:
+    if action in PLACES and (field, "up") in signals.values:
         return _judge_place(signals, field, action, frames)
     return Verdict(NOT_CHECKABLE, "")
 
@@ -211,7 +206,7 @@ def _judge_count(evidence: Evidence, claim: Claim, action: str, frames: slice) -
     field, signals = claim.about, evidence.signals
     side = field.split("_")[0]
     if action == "step":
-        counts: Iterable[float] = steps_of(evidence, side, frames)
+        counts: Iterable[float] = steps_of(evidence, side, frames, any_at_all=not claim.often)
     elif action in ("jump", "hop"):
         counts = (flights_of(signals, frames, side if action == "hop" else ""),)
     else:
@@ -236,14 +231,9 @@ def _judge_together(evidence: Evidence, field: str, action: str, frames: slice) 
     ):
         return Verdict(CONTRADICTED, f"one of them hardly moves {_span_text(signals, frames)}")
     sign, least = (1, _IN_STEP) if action == "together" else (-1, _IN_TURN)
-    alike: list[float] = []
-    for r in in_time(signals, field, frames):
-        alike.append(r)
-        if sign * r >= least:
-            break
-    if alike and sign * alike[-1] < least:
-        seen = " and ".join(f"{r:.1f}" for r in alike)
-        return Verdict(CONTRADICTED, f"their swings correlate by {seen} {_span_text(signals, frames)}")
+    alike = in_time(signals, field, frames)
+    if alike is not None and sign * alike < least:
+        return Verdict(CONTRADICTED, f"their swings correlate by {alike:.1f} {_span_text(signals, frames)}")
     if action == "alternate":
         cycles = least_cycles(evidence, field, frames)
         if cycles < _ALTERNATING:
@@ -253,7 +243,7 @@ def _judge_together(evidence: Evidence, field: str, action: str, frames: slice) 
 
 def _judge_place(signals: Signals, field: str, action: str, frames: slice) -> Verdict:
     """Hold a claimed change of place against b minus a along that axis of the body: its sign changes."""
-    channel, sign = _PLACES[action]
+    channel, sign = PLACES[action]
     x = signals.values[field, channel][frames]
     amount = _flip(sign * x) if action != "cross" else max(_flip(x), _flip(-x))
     if amount >= _ABSENT_BELOW * ACTIONS["pair", action].notable:

@@ -75,6 +75,11 @@ _SPECIFIC: Final = {
 MOVES: Final[dict[tuple[str, str], Move]] = _SPECIFIC | {
     (kind, name): move for kind in ("arm", "leg") for name, move in _LIMB.items() if (kind, name) in ACTIONS
 }
+# place -> signal of b minus a, and the sign that it comes to have
+PLACES: Final = {
+    "above": ("up", -1), "below": ("up", 1), "in_front": ("forward", -1), "behind": ("forward", 1),
+    "cross": ("left", 1),
+}  # fmt: skip
 # What lies this share of notable beyond upright still belongs to leaning away from it.
 _UPRIGHT_SHARE: Final = 0.5
 

@@ -30,6 +30,7 @@ _SHARES: Final = (1.0, 0.6, 1.3)
 _OFF: Final = 0.25
 _LOW_HAND_M: Final = -0.3
 _WAVING_S: Final = 0.4
+_SIDEWAYS_M, _SIDEWAYS_SHARE = 0.07, 0.4
 _MARCHING: Final = 2
 # A movement that has only just begun where the time that is said ends is told of by some, not by others.
 _BEGUN: Final = 8
@@ -38,7 +39,11 @@ _LANDING_S: Final = 0.15
 _WIDE_M: Final = 0.12
 _SWING_M, _SWING_RMS_M = 0.06, 0.015
 # the signals that two limbs swing in
-_SWINGING: Final = {("arm", "arm"): ("forward", "up", "out"), ("leg", "leg"): ("forward", "height", "out")}
+_SWINGING: Final = {
+    ("arm", "arm"): (("forward", 1.5), ("up", 1.0), ("out", 1.0)),
+    ("leg", "leg"): (("forward", 1.5), ("height", 1.0), ("out", 1.0)),
+}
+_MIXED: Final = (("forward", 1.5), ("out", 1.0))
 
 
 class Tally:
@@ -84,14 +89,24 @@ def cycles_of(signals: Signals, field: str, action: str, frames: slice) -> Itera
     if action == "circle":
         yield from _turns(signals, field, frames)
         return
-    if action == "wave":
-        high = signals.values[field, "up"][frames] > _LOW_HAND_M
-        if (high & (signals.values[field, "over_elbow"][frames] > 0)).sum() < _WAVING_S * signals.fps:
-            return
+    if action == "wave" and not _is_up_and_sideways(signals, field, frames):
+        return
     seen = [(_extremes(signals.values[field, channel][frames]), least) for channel, least in _CYCLES[action]]
     for share in _SHARES:
         for extremes, least in seen:
             yield sum(_swings(extremes, share * least)) / 2
+
+
+def _is_up_and_sideways(signals: Signals, field: str, frames: slice) -> bool:
+    """Tell a wave from a punch and from hanging hands: the hand is up, and goes from side to side as well."""
+    up, over, out, forward = (
+        signals.values[field, name][frames] for name in ("up", "over_elbow", "out", "forward")
+    )
+    high = (up > _LOW_HAND_M) & (over > 0)
+    if high.sum() < _WAVING_S * signals.fps:
+        return False
+    sideways = float(np.ptp(out[high]))
+    return sideways >= max(_SIDEWAYS_M, _SIDEWAYS_SHARE * float(np.ptp(forward[high])))
 
 
 def _turns(signals: Signals, field: str, frames: slice) -> Iterator[float]:
@@ -116,7 +131,7 @@ def repeats_of(signals: Signals, field: str, action: str, frames: slice) -> Iter
 def _extremes(x: Array) -> list[float]:
     """The values of a signal (T,) where it turns, and its first and last."""
     step = np.diff(x)
-    turns = np.flatnonzero(step[1:] * step[:-1] < 0) + 1
+    turns = np.flatnonzero(step[1:] * step[:-1] <= 0) + 1
     return [float(x[0]), *x[turns].tolist(), float(x[-1])]
 
 
@@ -141,12 +156,17 @@ def _swings(extremes: list[float], least: float) -> tuple[int, int]:
 # feet ------------------------------------------------------------------------------------------------------
 
 
-def steps_of(evidence: Evidence, side: str, frames: slice) -> Iterator[float]:
-    """How many steps a foot takes, by each threshold of speed, begun ones counted or not."""
+def steps_of(evidence: Evidence, side: str, frames: slice, *, any_at_all: bool) -> Iterator[float]:
+    """How many steps a foot takes, by each threshold of speed, begun ones counted or not.
+
+    Thresholds that take a kick for two movements are left out where one asks for `any_at_all`.
+    """
     other = evidence.feet["right" if side == "left" else "left"]
     marches = min(_most(evidence.feet[side], frames), _most(other, frames)) >= _MARCHING
-    for moves in evidence.feet[side]:
+    for moves in evidence.feet[side][: 2 if any_at_all else None]:
         yield _count(moves, frames, marches)
+    if any_at_all:
+        return
     inner = slice(frames.start + _BEGUN, frames.stop - _BEGUN)
     for moves in evidence.feet[side]:
         yield _count(moves, inner, marches)
@@ -191,15 +211,21 @@ def flights_of(signals: Signals, frames: slice, hop: str = "") -> int:
 # limbs together --------------------------------------------------------------------------------------------
 
 
-def in_time(signals: Signals, field: str, frames: slice) -> Iterator[float]:
-    """How far two limbs swing alike, by each signal that both swing in: 1 together, -1 in turn."""
+def in_time(signals: Signals, field: str, frames: slice) -> float | None:
+    """How far two limbs swing alike: 1 together, -1 in turn; None where they share no swing.
+
+    Told by the signal that both swing in most, the forward one before others.
+    """
     first, second = field.split("__")
-    for channel in _SWINGING.get((first[-3:], second[-3:]), ("forward",)):
+    best, told = _SWING_RMS_M, None
+    for channel, weight in _SWINGING.get((first[-3:], second[-3:]), _MIXED):
         x, y = signals.values[first, channel][frames], signals.values[second, channel][frames]
         x, y = x - np.add.reduce(x) / len(x), y - np.add.reduce(y) / len(y)
         size_x, size_y = float(x @ x), float(y @ y)
-        if min(size_x, size_y) > len(x) * _SWING_RMS_M**2:
-            yield float(x @ y) / (size_x * size_y) ** 0.5
+        size = weight * (min(size_x, size_y) / len(x)) ** 0.5
+        if size > best:
+            best, told = size, float(x @ y) / (size_x * size_y) ** 0.5
+    return told
 
 
 def least_cycles(evidence: Evidence, field: str, frames: slice) -> float:
@@ -211,7 +237,7 @@ def _cycles_of_limb(evidence: Evidence, limb: str, frames: slice) -> float:
     most = 0.0
     if limb.endswith("leg"):
         most = _most(evidence.feet[limb.split("_")[0]], frames)
-    for channel in _SWINGING[limb[-3:], limb[-3:]]:
+    for channel, _ in _SWINGING[limb[-3:], limb[-3:]]:
         if most >= 2:
             break
         extremes = _extremes(evidence.signals.values[limb, channel][frames])

@@ -23,10 +23,17 @@ _NOTABLE: Final[dict[str, dict[str, float]]] = {
     "leg": {"height": 0.12, "forward": 0.25, "out": 0.20, "flexion": 35},
     "pair": {"distance": 0.15, "angle": 30},
 }  # fmt: skip
+# A leg that steps or jumps opens and closes the hip by more than is worth a sentence.
+_GAIT_DEG: Final = 42.0
 _OF_FIELD: Final = {
     field: [((field, channel), notable) for channel, notable in _NOTABLE[field_kind(field)].items()]
     for field in FIELDS
-}
+} | {
+    f"torso__{side}_leg": [
+        ((f"torso__{side}_leg", "distance"), 0.15), ((f"torso__{side}_leg", "angle"), _GAIT_DEG),
+    ]
+    for side in ("left", "right")
+}  # fmt: skip
 # A change of place is told from these on: metres on either side.
 _PLACES: Final = {"up": 0.05, "forward": 0.08}
 # The same movement seen from another frame: an arm that the trunk carries moves in one of them only.
