@@ -23,6 +23,7 @@ from kinmo_annotate.verify.rhythms import (
     least_cycles,
     repeats_of,
     steps_of,
+    take_turns,
 )
 from kinmo_annotate.verify.stillness import judge_pose, judge_stillness, moves_at_all
 
@@ -33,13 +34,13 @@ _ABSENT_BELOW: Final = 0.66
 # Around the time that is said (margin in s): so little of what is claimed, and so much of its opposite, in
 # units of notable, that the movement went the other way.
 _TIGHT: Final = {
-    "point": ((0.15, 0.4, 0.9), (-0.1, 0.2, 0.6)),
+    "point": ((0.15, 0.4, 0.9), (-0.1, 0.2, 0.6), (-0.2, 0.15, 0.5)),
     "range": ((0.15, 0.4, 0.9), (0.0, 0.35, 0.8)),
     "part": ((0.0, 0.4, 0.9),),
     "all": ((0.0, 0.4, 0.9),),
 }
 _SLIGHT: Final = 0.5
-_POINT_SHARE: Final = 0.12
+_POINT_SHARE, _PART_SHARE = 0.12, 0.12
 # Sizes that are said may be this share of what is seen, or of it what is said.
 _SIZE_SHARE: Final = 0.5
 _WRISTS_CROSS_M: Final = -0.2  # both wrists' ways out from the shoulders, added up
@@ -64,7 +65,9 @@ def _window(signals: Signals, claim: Claim, margin: float) -> slice:
 def _wide(signals: Signals, claim: Claim) -> slice:
     """Frames in which a claim must have happened, with the tolerance that rough times ask for."""
     margin = _TIME_S
-    if claim.time is not None and claim.time.said == "point":
+    if claim.time is not None and claim.time.unit == "share":
+        margin = min(margin, _PART_SHARE * signals.num_frames / signals.fps)
+    elif claim.time is not None and claim.time.said == "point":
         # what goes on for a while is told by its middle
         margin = max(margin, _POINT_SHARE * signals.num_frames / signals.fps)
     return _window(signals, claim, margin)
@@ -230,6 +233,8 @@ def _judge_together(evidence: Evidence, field: str, action: str, frames: slice) 
         for limb in limbs
     ):
         return Verdict(CONTRADICTED, f"one of them hardly moves {_span_text(signals, frames)}")
+    if action == "alternate" and field == "left_leg__right_leg" and take_turns(evidence, frames):
+        return Verdict(SUPPORTED, "")
     sign, least = (1, _IN_STEP) if action == "together" else (-1, _IN_TURN)
     alike = in_time(signals, field, frames)
     if alike is not None and sign * alike < least:

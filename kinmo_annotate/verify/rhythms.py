@@ -37,7 +37,7 @@ _BEGUN: Final = 8
 _AIRBORNE_M, _DOWN_M, _RISE_M = 0.04, 0.07, 0.03
 _LANDING_S: Final = 0.15
 _WIDE_M: Final = 0.12
-_SWING_M, _SWING_RMS_M = 0.06, 0.015
+_SWING_M, _SWING_M_S = 0.06, 0.05
 # the signals that two limbs swing in
 _SWINGING: Final = {
     ("arm", "arm"): (("forward", 1.5), ("up", 1.0), ("out", 1.0)),
@@ -217,12 +217,12 @@ def in_time(signals: Signals, field: str, frames: slice) -> float | None:
     Told by the signal that both swing in most, the forward one before others.
     """
     first, second = field.split("__")
-    best, told = _SWING_RMS_M, None
+    best, told = _SWING_M_S, None
     for channel, weight in _SWINGING.get((first[-3:], second[-3:]), _MIXED):
-        x, y = signals.values[first, channel][frames], signals.values[second, channel][frames]
-        x, y = x - np.add.reduce(x) / len(x), y - np.add.reduce(y) / len(y)
+        # by their speeds, in which a slow raise of both arms does not hide that they swing in turn
+        x, y = (np.diff(signals.values[limb, channel][frames]) for limb in (first, second))
         size_x, size_y = float(x @ x), float(y @ y)
-        size = weight * (min(size_x, size_y) / len(x)) ** 0.5
+        size = weight * signals.fps * (min(size_x, size_y) / len(x)) ** 0.5
         if size > best:
             best, told = size, float(x @ y) / (size_x * size_y) ** 0.5
     return told
@@ -231,6 +231,11 @@ def in_time(signals: Signals, field: str, frames: slice) -> float | None:
 def least_cycles(evidence: Evidence, field: str, frames: slice) -> float:
     """How many cycles the one of two limbs goes to and fro that does so less; more than two need no count."""
     return min(_cycles_of_limb(evidence, limb, frames) for limb in field.split("__"))
+
+
+def take_turns(evidence: Evidence, frames: slice) -> bool:
+    """Tell whether both feet step at least twice."""
+    return all(_count(evidence.feet[side][0], frames, False) >= _MARCHING for side in ("left", "right"))
 
 
 def _cycles_of_limb(evidence: Evidence, limb: str, frames: slice) -> float:
