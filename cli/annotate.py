@@ -108,11 +108,19 @@ def run(
     ] = 64,
     rpm: Annotated[
         int | None,
-        typer.Option("--rpm", "--requests-per-minute", min=1, help="Limit.", rich_help_panel=_ASKING),
+        typer.Option(
+            "--rpm",
+            "--requests-per-minute",
+            min=1,
+            help="Requests a minute at most.",
+            rich_help_panel=_ASKING,
+        ),
     ] = None,
     tpm: Annotated[
         int | None,
-        typer.Option("--tpm", "--tokens-per-minute", min=1, help="Limit.", rich_help_panel=_ASKING),
+        typer.Option(
+            "--tpm", "--tokens-per-minute", min=1, help="Tokens a minute at most.", rich_help_panel=_ASKING
+        ),
     ] = None,
     timeout: Annotated[
         float, typer.Option(min=0.1, help="Seconds for one answer.", rich_help_panel=_ASKING)
@@ -182,6 +190,8 @@ def run(
         return
     if out is None:
         raise typer.BadParameter("name the dataset folder, such as --out dataset", param_hint="--out")
+    if settings.asks:
+        _warn_of_model(settings)
     for note in source.notes():
         messages().print(note, style="dim", markup=False)
     with ctrl_c("shard") as interrupted, watch(messages(), silent=as_json) as progress:
@@ -200,6 +210,20 @@ def _estimate(source: MotionSource, settings: Settings, as_json: bool) -> None:
     if not settings.asks:
         raise typer.BadParameter("only --describer openai has a price", param_hint="--dry-run")
     print_estimate(estimate_run(source, settings), as_json=as_json)
+
+
+def _warn_of_model(settings: Settings) -> None:
+    """Say in time that a model is about to go, or that its prices are old."""
+    from datetime import date
+
+    from kinmo_annotate.describe.llm.prices import load_prices
+
+    prices = load_prices(settings.asking.prices)
+    price = prices.of(settings.asking.model)
+    if price and not settings.asking.base_url:
+        for line in (price.warning(date.today()), prices.note(date.today(), price.name)):
+            if line:
+                warn(line)
 
 
 def _plan(src: Path, kind: str | None, mapping: Path | None, settings: Settings) -> dict[str, Any] | None:

@@ -19,7 +19,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 FILES = (
     "README.md",
-    *(f"docs/{name}.md" for name in ("index", "words", "annotate", "dataset", "house", "log")),
+    *(f"docs/{name}.md" for name in ("index", "words", "annotate", "llm", "dataset", "house", "log")),
 )
 BLOCK = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -100,19 +100,46 @@ def commands() -> Iterator[str]:
 
 
 def _needed(parameter: Any) -> bool:
-    return parameter.param_type_name == "option" and parameter.required
+    """A dataset to write is always shown: `annotate run` can do without one only to tell a price."""
+    option = parameter.param_type_name == "option"
+    return option and (parameter.required or (parameter.help or "").startswith("The dataset folder"))
 
 
 def options() -> Iterator[str]:
-    """The options of `kinmo annotate run`."""
+    """The options of `kinmo annotate run` for every describer."""
+    yield from _options(lambda panel: panel is None)
+
+
+def asking() -> Iterator[str]:
+    """Those for the describer that asks a language model."""
+    yield from _options(lambda panel: panel is not None)
+
+
+def _options(wanted: Callable[[str | None], bool]) -> Iterator[str]:
     command = dict(program())["annotate", "run"]
     yield from _row("option", "default", "meaning")
     yield from _row("---", "---", "---")
     for parameter in command.params:
-        if parameter.param_type_name == "option" and parameter.name != "help":
+        option = parameter.param_type_name == "option" and parameter.name != "help"
+        if option and wanted(parameter.rich_help_panel):
             default = getattr(parameter.default, "value", parameter.default)
             shown = "" if default is None or default is False or parameter.required else f"`{default}`"
             yield from _row(f"`{parameter.opts[0]}`", shown, parameter.help or "")
+
+
+def models() -> Iterator[str]:
+    """The models that have a price, USD per million tokens."""
+    from kinmo_annotate.describe.llm.prices import load_prices
+
+    yield from _row("model", "in", "in, cached", "out", "batch", "shut down on", "instead", "read on")
+    yield from _row("---", "---:", "---:", "---:", "---:", "---", "---", "---")
+    prices = load_prices()
+    for name, price in prices.models.items():
+        cached = "" if price.cached_input is None else f"{price.cached_input:g}"
+        money = (f"{price.input:g}", cached, f"{price.output:g}", f"x {price.batch:g}")
+        yield from _row(
+            f"`{name}`", *money, str(price.shutdown or ""), price.substitute or "", str(price.as_of)
+        )
 
 
 def program() -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -125,7 +152,16 @@ def program() -> Iterator[tuple[tuple[str, ...], Any]]:
         if inner is None:
             yield (group,), loaded
         else:
-            yield from (((group, name), command) for name, command in inner.items())
+            yield from _inside((group,), inner)
+
+
+def _inside(words: tuple[str, ...], commands: dict[str, Any]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    for name, command in commands.items():
+        inner = getattr(command, "commands", None)
+        if inner is None:
+            yield (*words, name), command
+        else:
+            yield from _inside((*words, name), inner)
 
 
 def _row(*cells: str) -> Iterator[str]:
@@ -138,6 +174,8 @@ TABLES: dict[str, Callable[[], Iterator[str]]] = {
     "columns": columns,
     "commands": commands,
     "options": options,
+    "asking": asking,
+    "models": models,
 }
 
 

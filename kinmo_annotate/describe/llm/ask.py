@@ -403,7 +403,9 @@ class Asker:
         if not tokens_in and not tokens_out:
             expected_in, expected_out = self._expected_tokens(job)
             return self._price.cost(expected_in, 0, expected_out)
-        return self._price.cost(tokens_in, cached, tokens_out)
+        # Where writing into the prompt cache costs more, all that was not read from it may have been.
+        written = tokens_in - cached if self._price.cache_write else 0
+        return self._price.cost(tokens_in, cached, tokens_out, written_tokens=written)
 
     def _fail_motion(self, job: _Job, reason: str, remedy: str) -> None:
         self._fail(job, MotionError(job.request.motion_id, reason, remedy))
