@@ -32,7 +32,7 @@ tables = load_tables()
 def command_lines(text: str, program: str) -> Iterator[list[str]]:
     """Find the words of each `program ...` line in fenced shell blocks and in `code` of a text."""
     for block in re.findall(r"```(?:sh|bash)\n(.*?)```", text, re.DOTALL):
-        for line in block.splitlines():
+        for line in block.replace("\\\n", " ").splitlines():
             for part in re.split(r"&&|;", line):
                 yield from _words(part, program)
     outside = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
@@ -51,17 +51,18 @@ def misuse(words: list[str], commands: dict[tuple[str, ...], Any], groups: set[s
     """Say what is wrong with a command line, or None: its command and its options must exist."""
     if all(word in groups | {"--help"} for word in words):
         return None
-    command = commands.get(tuple(words[:2]))
-    if command is None:
+    found = next((n for n in (3, 2) if tuple(words[:n]) in commands), 0)
+    if not found:
         return f"no command `kinmo {' '.join(words[:2])}`"
+    command = commands[tuple(words[:found])]
     options = {flag: option for option in command.params for flag in (*option.opts, *option.secondary_opts)}
-    rest = iter(words[2:])
+    rest = iter(words[found:])
     for word in rest:
         flag, _, value = word.partition("=")
         if not flag.startswith("-") or flag in {"--help", "-h"}:
             continue
         if flag not in options or options[flag].param_type_name != "option":
-            return f"`kinmo {' '.join(words[:2])}` has no option {flag}"
+            return f"`kinmo {' '.join(words[:found])}` has no option {flag}"
         if not options[flag].is_flag and not value and next(rest, "-").startswith("-"):
             return f"{flag} needs a value"
     return None
