@@ -30,7 +30,7 @@ from kinmo_annotate.verify.stillness import judge_pose, judge_stillness, moves_a
 # Writers tell time roughly.
 _TIME_S: Final = 0.5
 _SUPPORTED_FROM: Final = 0.8
-_ABSENT_BELOW: Final = 0.66
+_ABSENT_BELOW: Final = 0.75
 # Around the time that is said (margin in s): so little of what is claimed, and so much of its opposite, in
 # units of notable, that the movement went the other way.
 _TIGHT: Final = {
