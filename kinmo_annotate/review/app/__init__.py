@@ -1,0 +1,1 @@
+"""The page on which evaluators judge sentences beside the moving figure."""
