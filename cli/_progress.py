@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+
+from ._common import messages
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -23,6 +26,17 @@ def watch(console: Console, silent: bool = False) -> Iterator[Any]:
         return
     with _rich_progress(console) as progress:
         yield Bars(progress)
+
+
+@contextmanager
+def dataset_progress(dataset: Path, silent: bool) -> Iterator[Callable[[int], None]]:
+    """Show how many motions of a dataset are done."""
+    from kinmo_annotate.schema.shards import Manifest
+
+    rows = Manifest.load(dataset).rows
+    with watch(messages(), silent=silent) as bars:
+        bars.expect("motions", rows)
+        yield lambda done: bars.advance("motions", done)
 
 
 class Bars:

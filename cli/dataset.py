@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from ._common import FAILED, WRONG_USAGE, JsonOption, console, fail, messages, print_json, warn
+from ._common import FAILED, WRONG_USAGE, JsonOption, console, fail, print_json, warn
+from ._progress import dataset_progress
+from ._tables import add_row, harmless, new_table
+from .dataset_checks import checks
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from kinmo_annotate.dataset import Found, Info
+    from kinmo_annotate.dataset.info import Spent
+    from kinmo_annotate.dataset.verdicts import FactCheck, Rate
     from kinmo_annotate.schema.shards import Manifest
 
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
-    help="Look into a dataset: info, show, validate, export, join, mirror.",
+    help="Look into a dataset: info, checks, show, validate, export, join, mirror.",
 )
 
 DatasetArgument = Annotated[Path, typer.Argument(metavar="DATASET", help="Folder written by annotate run.")]
@@ -35,7 +39,7 @@ _SHOWN_PROBLEMS: Final = 50
 
 @app.command()
 def info(dataset: HereArgument = Path(), as_json: JsonOption = False) -> None:
-    """Count what a dataset holds: motions, hours, keyframes, words, stillness, checks, failures.
+    """Count what a dataset holds: motions, words, contradictions per group and pair, cost, failures.
 
     Example: [bold]kinmo dataset info dataset[/bold]
     """
@@ -45,9 +49,12 @@ def info(dataset: HereArgument = Path(), as_json: JsonOption = False) -> None:
     if as_json:
         print_json(found.to_json())
         return
-    for table in (_facts(dataset, found), _fields(found), _failures(found)):
+    for table in (_facts(dataset, found), _fields(found), _worst(found), _failures(found)):
         if table.row_count:
             console().print(table)
+    if found.fact_check.total.contradicted:
+        text = f"see them: kinmo dataset checks {dataset} --worst"
+        console().print(harmless(text), markup=False, soft_wrap=True)
 
 
 def _facts(dataset: Path, found: Info) -> Table:
@@ -56,39 +63,103 @@ def _facts(dataset: Path, found: Info) -> Table:
     keyframes = found.keyframes or {"mean": 0, "min": 0, "max": 0}
     facts = {
         "motions": f"{found.motions:,} ({splits})",
+        "not complete": "" if found.complete else "the same `kinmo annotate run` command goes on",
         "length": f"{found.frames:,} frames, {found.hours:.2f} h",
         "keyframes a motion": f"{keyframes['mean']:g} on average, {keyframes['min']} to {keyframes['max']}",
-        "checks": _counts(found.verdicts) or "none made",
+        "fact check": _fact_check(found.fact_check),
+        "tokens": _tokens(found.spent),
+        "cost": _cost(found.spent),
         "reviews": _counts(found.reviews),
         "could not be annotated": f"{sum(found.failures.values()):,}",
         "size": f"{found.size_bytes / 1e6:,.1f} MB" + (", texts only" if found.texts_only else ""),
     }
     facts |= {name.replace("_", " "): ", ".join(values) for name, values in found.provenance.items()}
-    table = _table(str(dataset), show_header=False)
+    table = new_table(str(dataset), show_header=False)
     for name, value in facts.items():
-        _add(table, name, value)
+        if value:
+            add_row(table, name, value)
     return table
 
 
+def _fact_check(found: FactCheck) -> str:
+    """Say the fact check's totals in three lines."""
+    if not found.motions_checked:
+        return "no motion carries checks; `kinmo dataset checks --again` checks them now"
+    total, checked = found.total, found.motions_checked
+    lines = [
+        f"{total.claims:,} claims: {total.supported:,} supported, {total.contradicted:,} contradicted, "
+        f"{total.not_checkable:,} not checkable",
+        f"{_percent(total.contradiction_rate, 2)} of what can be checked is contradicted",
+        f"{found.motions_contradicted:,} of {checked:,} motions have a contradiction "
+        f"({_percent(found.contradicted_share, 1)})",
+    ]
+    if found.motions_unchecked:
+        lines.append(f"{found.motions_unchecked:,} motions carry no checks")
+    if found.unknown:
+        lines.append(f"{found.unknown:,} claims are not understood: see `kinmo dataset validate`")
+    return "\n".join(lines)
+
+
+def _tokens(spent: Spent) -> str:
+    """Say how many tokens a language model read and wrote; nothing where none was asked."""
+    if not spent.input_tokens:
+        return ""
+    read = f"{spent.input_tokens:,} read, {spent.cached_tokens:,} of them from the provider's cache"
+    return f"{read}; {spent.output_tokens:,} written"
+
+
+def _cost(spent: Spent) -> str:
+    """Say what that cost; nothing where it cost nothing."""
+    known = f"${spent.cost_usd:,.4f}" if spent.cost_usd else ""
+    unknown = f"{spent.unpriced:,} motions of unknown price" if spent.unpriced else ""
+    return ", and ".join(part for part in (known, unknown) if part)
+
+
 def _fields(found: Info) -> Table:
-    """Show how much the sentences of each field say."""
-    table = _table("Sentences", "group or pair", "words", "not moving")
+    """Show how much the sentences of each field say, and how much of it holds."""
+    heads = ("words", "still", "unknown", "claims", "checkable", "contradicted")
+    table = new_table("Sentences", "group or pair", *(f">{head}" for head in heads))
     for name, words in found.words.items():
-        _add(table, name, f"{words:.1f}", f"{found.still[name]:.0%}")
+        said = (f"{words:.1f}", f"{found.still[name]:.0%}", f"{found.not_determined[name]:.0%}")
+        add_row(table, name, *said, *_rates(found.fact_check.fields[name]))
+    if table.row_count:
+        table.add_section()
+        add_row(table, "all", "", "", "", *_rates(found.fact_check.total))
+    return table
+
+
+def _rates(rate: Rate) -> tuple[str, str, str]:
+    contradicted = f"{rate.contradicted:,} ({_percent(rate.contradiction_rate, 1)})"
+    return f"{rate.claims:,}", _percent(rate.checkable_share, 0), contradicted
+
+
+def _percent(share: float | None, digits: int) -> str:
+    """Write a share; nothing to take a share of is a dash."""
+    return "-" if share is None else f"{share:.{digits}%}"
+
+
+def _worst(found: Info) -> Table:
+    """List the motions of which most is contradicted."""
+    table = new_table("Most contradicted", "motion", ">contradicted", ">claims")
+    for motion in found.fact_check.worst:
+        add_row(table, motion.motion_id, str(motion.contradicted), str(motion.claims))
     return table
 
 
 def _failures(found: Info) -> Table:
     """List why motions failed."""
-    table = _table("Could not be annotated", "motions", "reason")
+    table = new_table("Could not be annotated", "motions", "reason")
     for reason, count in found.failures.items():
-        _add(table, f"{count:,}", reason)
+        add_row(table, f"{count:,}", reason)
     return table
 
 
 def _counts(counts: Mapping[str, int]) -> str:
     """Write counts by name in one line."""
     return ", ".join(f"{count:,} {name}" for name, count in counts.items())
+
+
+app.command()(checks)
 
 
 @app.command()
@@ -167,22 +238,22 @@ def _print_motion(found: Found) -> None:
     """Print one motion for people."""
     record = found.record
     fps, source = record["fps"], record["source"]
-    table = _table(record["motion_id"], show_header=False)
+    table = new_table(record["motion_id"], show_header=False)
     seconds = record["num_frames"] / fps
-    _add(table, "length", f"{seconds:.2f} s, {record['num_frames']} frames at {fps:g} fps, {found.split}")
-    _add(table, "source", f"{source['dataset']}: {source['path']}")
+    add_row(table, "length", f"{seconds:.2f} s, {record['num_frames']} frames at {fps:g} fps, {found.split}")
+    add_row(table, "source", f"{source['dataset']}: {source['path']}")
     for caption in record["captions"]:
-        _add(table, "caption", caption["text"])
+        add_row(table, "caption", caption["text"])
     console().print(table)
     for title, column in (("Groups", "groups"), ("Pairs", "interactions")):
-        table = _table(title, show_header=False)
+        table = new_table(title, show_header=False)
         for name, text in record[column].items():
-            _add(table, name.replace("__", " + ").replace("_", " "), text)
+            add_row(table, name.replace("__", " + ").replace("_", " "), text)
         console().print(table)
-    table = _table("Keyframes", "time", "frame", "similarity", "pose caption")
+    table = new_table("Keyframes", "time", "frame", "similarity", "pose caption")
     for keyframe in record["keyframes"]:
         time = f"{keyframe['frame'] / fps:.2f} s"
-        _add(table, time, str(keyframe["frame"]), f"{keyframe['similarity']:.2f}", keyframe["caption"])
+        add_row(table, time, str(keyframe["frame"]), f"{keyframe['similarity']:.2f}", keyframe["caption"])
     console().print(table)
     _print_checks(record)
 
@@ -191,9 +262,9 @@ def _print_checks(record: Mapping[str, Any]) -> None:
     """Print the fact check, where there is one."""
     if not record["checks"]:
         return
-    table = _table("Fact check", "group or pair", "claim", "verdict")
+    table = new_table("Fact check", "group or pair", "claim", "verdict")
     for check in record["checks"]:
-        _add(table, check["field"], check["claim"], check["verdict"])
+        add_row(table, check["field"], check["claim"], check["verdict"])
     console().print(table)
 
 
@@ -221,7 +292,7 @@ def validate(dataset: HereArgument = Path(), as_json: JsonOption = False) -> Non
         )
     elif problems:
         for problem in problems[:_SHOWN_PROBLEMS]:
-            console().print(str(problem), markup=False, soft_wrap=True)
+            console().print(harmless(str(problem)), markup=False, soft_wrap=True)
         more = len(problems) - _SHOWN_PROBLEMS
         tail = f", {more} of them not shown (--json lists all)" if more > 0 else ""
         console().print(f"{dataset}: {len(problems)} problems{tail}", style="bold red", markup=False)
@@ -249,7 +320,7 @@ def export(
     if not texts_only:
         remedy = "Add --texts-only; a copy with its motions is a plain copy of the folder."
         fail("export writes texts without motions", remedy, WRONG_USAGE)
-    with _progress(dataset, as_json) as tick:
+    with dataset_progress(dataset, as_json) as tick:
         manifest = export_texts(dataset, out, force=force, progress=tick)
     _report(manifest, out, as_json)
 
@@ -270,7 +341,7 @@ def join(
     """
     from kinmo_annotate.dataset import join as put_back
 
-    with _progress(dataset, as_json) as tick:
+    with dataset_progress(dataset, as_json) as tick:
         manifest, missing = put_back(
             dataset, source, out, mapping=mapping, kind=kind, force=force, progress=tick
         )
@@ -292,22 +363,9 @@ def mirror(
     """
     from kinmo_annotate.dataset import mirror as turn
 
-    with _progress(dataset, as_json) as tick:
+    with dataset_progress(dataset, as_json) as tick:
         manifest = turn(dataset, out, force=force, progress=tick)
     _report(manifest, out, as_json)
-
-
-@contextmanager
-def _progress(dataset: Path, silent: bool) -> Iterator[Callable[[int], None]]:
-    """Show how many motions of a dataset are done."""
-    from kinmo_annotate.schema.shards import Manifest
-
-    from ._progress import watch
-
-    rows = Manifest.load(dataset).rows
-    with watch(messages(), silent=silent) as bars:
-        bars.expect("motions", rows)
-        yield lambda done: bars.advance("motions", done)
 
 
 def _report(manifest: Manifest, out: Path, as_json: bool, **more: Any) -> None:
@@ -316,22 +374,3 @@ def _report(manifest: Manifest, out: Path, as_json: bool, **more: Any) -> None:
         print_json({"out": str(out), "rows": manifest.rows, "failures": manifest.failures, **more})
         return
     console().print(f"wrote {manifest.rows:,} motions to {out}", markup=False, soft_wrap=True)
-
-
-def _table(title: str, *columns: str, show_header: bool = True) -> Table:
-    """Make a table; its first column is bold, the last takes the room."""
-    from rich.box import SIMPLE
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(title=Text(title, style="bold"), title_justify="left", box=SIMPLE, show_header=show_header)
-    for index, name in enumerate(columns or ("", "")):
-        table.add_column(name, style="cyan" if index == 0 else None, no_wrap=index == 0, overflow="fold")
-    return table
-
-
-def _add(table: Table, *cells: str) -> None:
-    """Add a row of plain text, so that brackets in a caption are not taken for markup."""
-    from rich.text import Text
-
-    table.add_row(*(Text(cell) for cell in cells))

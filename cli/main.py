@@ -19,7 +19,7 @@ from ._common import FAILED, debugging, explain, print_error
 GROUPS: Final = {
     "data": "Make demo motions, and import BVH, AMASS and arrays.",
     "annotate": "Write the sentences: motions in, a Parquet dataset out.",
-    "dataset": "Look into a dataset: info, show, validate, export, join, mirror.",
+    "dataset": "Look into a dataset: info, checks, show, validate, export, join, mirror.",
     "evaluate": "Measure how right the descriptions are.",
 }
 

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from kinmo_annotate.schema.arrow import Record, arrow_to_frames
+from kinmo_annotate.schema.records import VERDICTS
 from kinmo_annotate.schema.shards import (
     CARD_NAME,
     DATA_DIR,
@@ -23,11 +24,12 @@ from kinmo_annotate.schema.shards import (
     sha256_of,
     split_of,
 )
-from kinmo_annotate.schema.skeleton import GROUP_NAMES, PAIR_NAMES
+from kinmo_annotate.schema.skeleton import FIELDS, GROUP_NAMES, PAIR_NAMES
 
 _ANEW = "Fetch it again, or delete it and run the same `kinmo annotate run` command, which writes it anew."
 _AGAIN = "Annotate again into a new folder; if it stays, please report it."
 _GO_ON = "Run the same `kinmo annotate run` command again; it goes on from here."
+_COPY_AGAIN = "Finish that run with the same `kinmo annotate run` command, then make the copy again."
 _TIDY = "Run the same `kinmo annotate run` command to its end, or delete the file."
 
 
@@ -81,7 +83,11 @@ def _check_files(path: Path, manifest: Manifest) -> Iterator[Problem]:
             reason = "was left unfinished by a run" if unfinished else "is not listed in the manifest"
             yield Problem(f"{DATA_DIR}/{file.name}", "", reason, _TIDY)
     if manifest.settings.get("complete") is False:
-        yield Problem(MANIFEST_NAME, "", "the run that writes this dataset is not at its end", _GO_ON)
+        copied = manifest.texts_only or "mirrored" in manifest.settings
+        reason = "the run that writes this dataset is not at its end"
+        if copied:
+            reason = "it was copied from a dataset whose run was not at its end"
+        yield Problem(MANIFEST_NAME, "", reason, _COPY_AGAIN if copied else _GO_ON)
     if not (path / CARD_NAME).is_file():
         yield Problem(CARD_NAME, "", "the dataset card is missing", _ANEW)
 
@@ -113,7 +119,8 @@ def _check_rows(table: pa.Table, where: str, texts_only: bool, seen: _Seen) -> I
     for record, xyz in zip(texts, joints, strict=True):
         motion_id = record["motion_id"] or ""
         reasons = [*_wrong_identity(record, where, seen), *_wrong_motion(record, xyz, texts_only)]
-        reasons += [*_wrong_texts(record), *_wrong_keyframes(record)]
+        reasons += [*_wrong_texts(record), *_wrong_keyframes(record), *_wrong_checks(record)]
+        reasons += _wrong_costs(record)
         yield from (Problem(where, motion_id, reason, _AGAIN) for reason in reasons)
 
 
@@ -184,6 +191,26 @@ def _wrong_keyframes(record: Record) -> Iterator[str]:
     similarities = np.array([keyframe["similarity"] for keyframe in keyframes], dtype=float)
     if not (np.abs(similarities) <= 1.001).all():
         yield "has a keyframe whose similarity is no cosine"
+
+
+def _wrong_checks(record: Record) -> Iterator[str]:
+    """Checks of fields or with verdicts that there are not, or of no claim."""
+    checks = record["checks"] or []
+    for name, known in (("field", FIELDS), ("verdict", VERDICTS)):
+        wrong = sorted({repr(check[name]) for check in checks if check[name] not in known})
+        if wrong:
+            yield f"has checks with the {name} {', '.join(wrong)}"
+    if any(not (check["claim"] or "").strip() for check in checks):
+        yield "has a check without a claim"
+
+
+def _wrong_costs(record: Record) -> Iterator[str]:
+    """Tokens or a cost that nobody can have paid; a cost of null says that the price is not known."""
+    provenance = record["provenance"] or {}
+    for name in ("input_tokens", "output_tokens", "cached_tokens", "cost_usd"):
+        value = provenance.get(name)
+        if value is not None and not 0 <= value < np.inf:
+            yield f"its provenance says {name} {value}"
 
 
 def _check_failures(path: Path, manifest: Manifest, seen: _Seen) -> Iterator[Problem]:

@@ -3,19 +3,38 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from kinmo_annotate.dataset.read import iterate_groups
-from kinmo_annotate.schema.arrow import TEXT_COLUMNS
-from kinmo_annotate.schema.records import NO_MOVEMENT
+from kinmo_annotate.dataset.verdicts import FactCheck, VerdictCount
+from kinmo_annotate.schema.records import NO_MOVEMENT, NOT_DETERMINED
 from kinmo_annotate.schema.shards import DATA_DIR, Manifest, read_failures
-from kinmo_annotate.schema.skeleton import FIELDS, GROUP_NAMES
+from kinmo_annotate.schema.skeleton import FIELDS, GROUP_NAMES, PAIR_NAMES
+
+
+@dataclass(slots=True)
+class Spent:
+    """What was paid a language model for the rows; rules cost nothing.
+
+    Attributes:
+        input_tokens, output_tokens: as the endpoint reported them.
+        cached_tokens: those of the input tokens that the provider had in its prompt cache.
+        cost_usd: of the rows whose price is known.
+        unpriced: rows whose price is not known.
+    """
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_tokens: int = 0
+    cost_usd: float = 0.0
+    unpriced: int = 0
 
 
 @dataclass(slots=True)
@@ -24,14 +43,17 @@ class Info:
 
     Attributes:
         splits: motions per split.
+        complete: the run that writes it is at its end.
         frames, hours: all motions together.
         keyframes: keyframes per motion: mean, min, max.
         words: mean words per field over the sentences that tell a movement.
         still: share of motions per field that say 'No notable movement.'
-        verdicts: fact-check results by verdict; a motion without checks adds nothing.
+        not_determined: share of motions per field that say 'Not determined.'
+        fact_check: verdicts on what the sentences claim.
         failures: motions that could not be annotated, by reason.
         reviews: rows by review status.
         provenance: distinct values of what made the rows.
+        spent: tokens and cost.
         size_bytes: size of all shards.
         texts_only: the dataset carries no motion.
         settings: the manifest's settings.
@@ -42,14 +64,17 @@ class Info:
     texts_only: bool
     failures: dict[str, int]
     size_bytes: int
+    fact_check: FactCheck
+    complete: bool = True
     frames: int = 0
     hours: float = 0.0
     keyframes: dict[str, float] = field(default_factory=dict)
     words: dict[str, float] = field(default_factory=dict)
     still: dict[str, float] = field(default_factory=dict)
-    verdicts: dict[str, int] = field(default_factory=dict)
+    not_determined: dict[str, float] = field(default_factory=dict)
     reviews: dict[str, int] = field(default_factory=dict)
     provenance: dict[str, list[str]] = field(default_factory=dict)
+    spent: Spent = field(default_factory=Spent)
 
     @property
     def motions(self) -> int:
@@ -61,21 +86,30 @@ class Info:
         return {"motions": self.motions, **asdict(self)}
 
 
+_MADE_BY: Final = (
+    "describer", "model", "captioner", "sbert_model", "keyframe_threshold", "seed", "prompt_version",
+)  # fmt: skip
+_TOKENS: Final = ("input_tokens", "output_tokens", "cached_tokens")
+# What is counted here; joints and features stay on the disk.
+_COLUMNS: Final = (
+    "motion_id", "fps", "num_frames", "groups", "interactions", "keyframes", "checks", "provenance", "review",
+)  # fmt: skip
+
+
 @dataclass(slots=True)
 class _Tally:
-    """Sums over the row groups read so far."""
+    """Sums over the row groups read so far; per field in the order of `FIELDS`."""
 
     frames: int = 0
     seconds: float = 0.0
-    keyframes: list[int] = field(default_factory=list)
-    words: Counter[str] = field(default_factory=Counter)
-    still: Counter[str] = field(default_factory=Counter)
-    verdicts: Counter[str] = field(default_factory=Counter)
+    keyframes: list[NDArray[np.int64]] = field(default_factory=list)
+    words: NDArray[np.int64] = field(default_factory=lambda: np.zeros(len(FIELDS), dtype=np.int64))
+    still: NDArray[np.int64] = field(default_factory=lambda: np.zeros(len(FIELDS), dtype=np.int64))
+    unknown: NDArray[np.int64] = field(default_factory=lambda: np.zeros(len(FIELDS), dtype=np.int64))
+    verdicts: VerdictCount = field(default_factory=VerdictCount)
     reviews: Counter[str] = field(default_factory=Counter)
     provenance: dict[str, set[str]] = field(default_factory=dict)
-
-
-_MADE_BY = ("describer", "model", "captioner", "sbert_model", "keyframe_threshold", "seed", "prompt_version")
+    spent: Spent = field(default_factory=Spent)
 
 
 def info(path: str | Path) -> Info:
@@ -87,11 +121,18 @@ def info(path: str | Path) -> Info:
     path = Path(path)
     manifest = Manifest.load(path)
     tally = _Tally()
-    for _, table in iterate_groups(path, columns=TEXT_COLUMNS):
+    for _, table in iterate_groups(path, columns=_COLUMNS):
         _add(tally, table)
     reasons = Counter(_kind_of_reason(failure.reason) for failure in read_failures(path))
-    size = sum((path / DATA_DIR / shard.name).stat().st_size for shard in manifest.shards)
-    found = Info(manifest.splits, manifest.settings, manifest.texts_only, dict(reasons.most_common()), size)
+    found = Info(
+        splits=manifest.splits,
+        settings=manifest.settings,
+        texts_only=manifest.texts_only,
+        failures=dict(reasons.most_common()),
+        size_bytes=sum((path / DATA_DIR / shard.name).stat().st_size for shard in manifest.shards),
+        fact_check=tally.verdicts.result(),
+        complete=manifest.settings.get("complete") is not False,
+    )
     return _finish(found, tally)
 
 
@@ -100,49 +141,46 @@ def _add(tally: _Tally, table: pa.Table) -> None:
     frames = table["num_frames"].to_numpy()
     tally.frames += int(frames.sum())
     tally.seconds += float((frames / table["fps"].to_numpy()).sum())
-    for column, names in (("groups", GROUP_NAMES), ("interactions", FIELDS[len(GROUP_NAMES) :])):
-        texts = table[column].combine_chunks()
-        for name in names:
-            _add_field(tally, name, texts.field(name).to_pylist())
-    for name in ("keyframes", "checks", "provenance", "review"):
-        for value in table[name].to_pylist():
-            _ADD[name](tally, value)
+    tally.keyframes.append(_numbers(pc.list_value_length(table["keyframes"])))
+    tally.verdicts.add(table)
+    _add_sentences(tally, table)
+    _add_provenance(tally, table["provenance"].combine_chunks())
+    statuses = pc.struct_field(table["review"].combine_chunks(), "status")
+    tally.reviews.update(status or "none" for status in statuses.to_pylist())
 
 
-def _add_field(tally: _Tally, name: str, texts: list[str | None]) -> None:
-    """Count the words and the still motions of one field."""
-    for text in texts:
-        if text == NO_MOVEMENT:
-            tally.still[name] += 1
-        else:
-            tally.words[name] += len((text or "").split())
+def _add_sentences(tally: _Tally, table: pa.Table) -> None:
+    """Count words, still motions and undetermined ones; all 21 fields in one array, one after the other."""
+    columns = ((table["groups"], GROUP_NAMES), (table["interactions"], PAIR_NAMES))
+    texts = pa.concat_arrays(
+        [pc.struct_field(column.combine_chunks(), name) for column, names in columns for name in names]
+    )
+    texts = pc.utf8_trim_whitespace(pc.fill_null(texts, ""))
+    still, unknown, blank = (_numbers(pc.equal(texts, text)) for text in (NO_MOVEMENT, NOT_DETERMINED, ""))
+    words = _numbers(pc.list_value_length(pc.utf8_split_whitespace(texts)))
+    words[(still | unknown | blank) > 0] = 0
+    for total, counts in ((tally.words, words), (tally.still, still), (tally.unknown, unknown)):
+        total += counts.reshape(len(FIELDS), table.num_rows).sum(axis=1)
 
 
-def _add_keyframes(tally: _Tally, keyframes: list[dict[str, Any]] | None) -> None:
-    tally.keyframes.append(len(keyframes or ()))
+def _numbers(values: Any) -> NDArray[np.int64]:
+    """Arrow numbers or truths as integers; null is 0."""
+    return np.array(pc.fill_null(values, 0 if pa.types.is_integer(values.type) else False), dtype=np.int64)
 
 
-def _add_checks(tally: _Tally, checks: list[dict[str, Any]] | None) -> None:
-    tally.verdicts.update(check["verdict"] for check in checks or ())
-
-
-def _add_provenance(tally: _Tally, provenance: dict[str, Any] | None) -> None:
+def _add_provenance(tally: _Tally, provenance: pa.Array) -> None:
+    """Add up tokens and cost, and note what made the rows."""
     for name in _MADE_BY:
-        value = (provenance or {}).get(name)
-        if value not in (None, ""):
-            tally.provenance.setdefault(name, set()).add(str(value))
-
-
-def _add_review(tally: _Tally, review: dict[str, Any] | None) -> None:
-    tally.reviews[(review or {}).get("status") or "none"] += 1
-
-
-_ADD: Final[dict[str, Callable[[_Tally, Any], None]]] = {
-    "keyframes": _add_keyframes,
-    "checks": _add_checks,
-    "provenance": _add_provenance,
-    "review": _add_review,
-}
+        values = pc.unique(pc.struct_field(provenance, name)).to_pylist()
+        known = {str(value) for value in values if value not in (None, "")}
+        if known:
+            tally.provenance.setdefault(name, set()).update(known)
+    for name in _TOKENS:
+        tokens = pc.sum(pc.struct_field(provenance, name)).as_py() or 0
+        setattr(tally.spent, name, getattr(tally.spent, name) + tokens)
+    costs = pc.struct_field(provenance, "cost_usd")
+    tally.spent.cost_usd += pc.sum(costs).as_py() or 0.0
+    tally.spent.unpriced += costs.null_count
 
 
 def _kind_of_reason(reason: str) -> str:
@@ -152,19 +190,22 @@ def _kind_of_reason(reason: str) -> str:
 
 def _finish(found: Info, tally: _Tally) -> Info:
     """Turn sums into means and shares."""
-    motions = len(tally.keyframes)
     found.frames, found.hours = tally.frames, round(tally.seconds / 3600, 4)
+    counts = np.concatenate([*tally.keyframes, np.zeros(0, dtype=np.int64)])
+    motions = len(counts)
     if motions:
-        counts = np.array(tally.keyframes)
-        found.keyframes = {
-            "mean": round(float(counts.mean()), 2),
-            "min": int(counts.min()),
-            "max": int(counts.max()),
-        }
-        found.still = {name: round(tally.still[name] / motions, 4) for name in FIELDS}
-        moving = {name: motions - tally.still[name] for name in FIELDS}
-        found.words = {name: round(tally.words[name] / max(moving[name], 1), 1) for name in FIELDS}
-    found.verdicts = dict(tally.verdicts.most_common())
+        mean = round(float(counts.mean()), 2)
+        found.keyframes = {"mean": mean, "min": int(counts.min()), "max": int(counts.max())}
+        moving = motions - tally.still - tally.unknown
+        found.words = _by_field(tally.words / np.maximum(moving, 1), 1)
+        found.still = _by_field(tally.still / motions, 4)
+        found.not_determined = _by_field(tally.unknown / motions, 4)
     found.reviews = dict(tally.reviews.most_common())
     found.provenance = {name: sorted(values) for name, values in tally.provenance.items()}
+    found.spent = tally.spent
+    found.spent.cost_usd = round(found.spent.cost_usd, 6)
     return found
+
+
+def _by_field(values: NDArray[np.float64], digits: int) -> dict[str, float]:
+    return {name: round(float(value), digits) for name, value in zip(FIELDS, values, strict=True)}

@@ -34,10 +34,11 @@ _SIDES_FREE: Final = _sides(_KEEP_FREE)
 _OPPOSITE: Final = {"left": "right", "right": "left"}
 _COUNTER: Final = re.compile(r"counter[- ]?clockwise", re.IGNORECASE)
 
-# Fields whose two groups exchange roles in the mirror; a claim about `a` and `b` then turns round.
+# Pairs whose two groups exchange places in the mirror; what is claimed of `a` and `b` then turns round.
 _TURNED: Final = frozenset({"left_arm__right_arm", "left_leg__right_leg"})
-_ROLES: Final = {"above": "below", "below": "above", "in_front": "behind", "behind": "in_front"}
-_ROLE: Final = re.compile(r"(?<![A-Za-z_])(above|below|in_front|behind)(?![A-Za-z_])")
+_TURNED_ABOUT: Final = re.compile(r"\bright (arm|leg) and left \1\b")
+_ROLES: Final = {"above": "below", "below": "above", "in front of": "behind", "behind": "in front of"}
+_ROLE: Final = re.compile(r"\b(above|below|in front of|behind)\b")
 
 
 def mirror_text(text: str, *, free: bool = False) -> str:
@@ -105,9 +106,15 @@ def mirror_row(
 
 
 def _mirror_check(check: dict[str, Any]) -> dict[str, Any]:
-    """Mirror a check: its field, and its claim's sides, or its roles where the claim names no side."""
-    field, claim = check["field"], check["claim"]
+    """Mirror a check: its field, and the sides in its claim.
+
+    The fact check says of left and right arm (or leg), in this order, that the first comes above the second.
+    So where the mirror exchanges them, they are put in order again and the roles exchanged.
+    """
+    field, claim = check["field"] or "", check["claim"] or ""
     mirrored = mirror_text(claim)
-    if mirrored == claim and field in _TURNED:
-        mirrored = _ROLE.sub(lambda match: _ROLES[match[1]], claim)
+    if field in _TURNED:
+        ordered = _TURNED_ABOUT.sub(r"left \1 and right \1", mirrored)
+        if ordered != mirrored or mirrored == claim:
+            mirrored = _ROLE.sub(lambda match: _ROLES[match[1]], ordered)
     return {**check, "field": mirror_field(field) if field in FIELDS else field, "claim": mirrored}
