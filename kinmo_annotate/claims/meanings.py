@@ -37,6 +37,7 @@ _TORSO_VERBS: Final[dict[str, Actions]] = {
     "up": ("rise",), "down": ("sink",), "crouch": ("sink",), "jump": ("jump",), "hop": ("jump", "rise"),
 }  # fmt: skip
 _PAIR_VERBS: Final = {
+    "clap": "approach", "grow": "part", "shrink": "approach",
     "cross": "cross", "alternate": "alternate", "open": "open", "close": "close", "fold": "close",
 }  # fmt: skip
 _ARM_ALONE: Final[dict[str, Meaning]] = {
@@ -101,6 +102,8 @@ def of_torso(phrase: Said, side: str) -> Meaning:
     """Claims of a phrase on the torso or the whole body."""
     verb, ways = phrase.verb, set(phrase.ways)
     sides = "fro" in ways or {"left", "right"} <= ways or "out" in ways
+    if verb in ("sway", "swing", "move", "lean") and "fro" in ways:
+        return [("sway",)]
     if verb in ("sway", "swing") and (sides or verb == "sway"):
         return [("sway",)] if sides or "forward" not in ways else []
     if verb == "arch" or (verb in ("bend", "lean", "bow") and "back" in ways):
@@ -178,7 +181,11 @@ def of_pair(phrase: Said) -> Meaning:
     if "opposition" in ways:
         return [("alternate",)]
     found: Meaning = []
-    near = "closer" in ways or ("together" in ways and verb in ("draw", "pull", "return")) or "toward" in ways
+    near = (
+        "closer" in ways
+        or ("together" in ways and verb in ("draw", "pull", "return", "come"))
+        or "toward" in ways
+    )
     if near or verb == "approach":
         found.append(("approach",))
     if "apart" in ways or "away" in ways or verb == "part":

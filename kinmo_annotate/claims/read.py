@@ -21,7 +21,13 @@ _PLACES: Final = {
     "underneath": "below", "behind": "behind", "front": "in_front",
 }  # fmt: skip
 _INVERSE: Final = {"above": "below", "below": "above", "in_front": "behind", "behind": "in_front"}
-_GOES_PAST: Final = frozenset(("move", "up", "down", "cross", "return", "reach", "extend", "swing", "jump"))
+_GOES_PAST: Final = frozenset(
+    ("move", "come", "up", "down", "cross", "return", "reach", "extend", "swing", "jump")
+)
+_UNDONE_BY: Final = {
+    "up": "down", "down": "up", "bend": "straight", "straight": "bend", "open": "close", "close": "open",
+    "part": "approach", "approach": "part", "grow": "shrink", "shrink": "grow",
+}  # fmt: skip
 _KEPT: Final = 20_000  # sentences remembered, a few tens of MB
 _READ: dict[tuple[str, str], tuple[Claim, ...]] = {}
 
@@ -43,6 +49,7 @@ class Claim(NamedTuple):
         slight: whether it is said to be small.
         amount: size said, 0 where none is.
         unit: of the amount, "metres" or "degrees".
+        of_tip: whether it is said of a hand or a foot rather than of the limb.
     """
 
     about: str
@@ -57,6 +64,7 @@ class Claim(NamedTuple):
     slight: bool = False
     amount: float = 0.0
     unit: str = ""
+    of_tip: bool = False
 
 
 _STILL: Final = {field: Claim(field, (STILL,), is_pose=True) for field in FIELDS}
@@ -124,13 +132,17 @@ def _read(field: str, sentence: str) -> Iterator[Claim]:
         yield Claim(field, (WRONG_PART,), is_pose=True)
     turns = _turns(found.links)
     for phrase in found.phrases:
+        if phrase.denied and phrase.verb == "move" and not phrase.ways:  # "does not move"
+            phrase.verb, phrase.poses, phrase.denied = "stay", ["still"], False
         meanings = _meanings(field, phrase.said)
         if not meanings:
             continue
         time, borrowed = _time_of(phrase, found)
+        borrowed = borrowed or _is_undone(phrase, found)
         rest = (
             _count_of(phrase, found), time, borrowed, phrase.clause, turns[phrase.clause], phrase.denied,
             phrase.slight, phrase.amount, phrase.unit,
+            any(part in ("hand", "foot") for _, part in phrase.who),
         )  # fmt: skip
         for about, actions, is_pose in meanings:
             yield Claim(about, actions, is_pose, *rest)
@@ -194,6 +206,7 @@ def _all_meanings(field: str, phrase: Said) -> Iterator[tuple[str, tuple[str, ..
     for group in about:
         kind = field_kind(group)
         if kind != "pair":
+            phrase = phrase._replace(verb="move") if phrase.verb == "come" else phrase
             side = group.split("_")[0]
             yield from ((group, actions, False) for actions in OF_KIND[kind](phrase, side))
 
@@ -209,9 +222,15 @@ def _pair_meanings(field: str, about: list[str], phrase: Said) -> list[tuple[str
             action = _PLACES.get(way)
             if action and phrase.verb in _GOES_PAST:
                 places.append(action if apart[0] == members[0] else _INVERSE[action])
-        if seen[other] in ("toward", "to") and not places and phrase.verb in ("move", "reach", "swing"):
+        if (
+            seen[other] in ("toward", "to")
+            and not places
+            and phrase.verb in ("move", "come", "reach", "swing")
+        ):
             return [("approach",)]
     found = of_pair(phrase)
+    if places and phrase.verb == "cross":
+        return [(*dict.fromkeys(places), "cross")]
     if places:
         return [(p,) for p in dict.fromkeys(places)]
     if other is not None and other not in seen and phrase.objects and "torso" not in members:
@@ -234,7 +253,8 @@ def _poses(field: str, about: list[str], phrase: Said) -> Iterator[tuple[str, tu
 
 def _time_of(phrase: Phrase, found: Scan) -> tuple[Time | None, bool]:
     """The time said of a phrase, and whether it stands in a later clause that follows in time."""
-    before = after = None
+    before: Time | None = None
+    after: Time | None = None
     for at, clause, time, leads in found.times:
         if clause != phrase.clause:
             continue
@@ -243,9 +263,26 @@ def _time_of(phrase: Phrase, found: Scan) -> tuple[Time | None, bool]:
         elif leads or before:
             before = time
     own = before or after
+    if before and after and before.unit == "share" and after.unit == "s":
+        own = after  # "initially at the side, it rises from 0.5 to 1.2 s"
     if own or (len(found.links) == 1):
         return own, False
     return _time_of_neighbours(phrase, found)
+
+
+def _is_undone(phrase: Phrase, found: Scan) -> bool:
+    """Tell whether its own clause undoes it: in "rises and lowers near the end" the time is that of the last."""
+    if found.counts or len(found.phrases) < 2:
+        return False
+    way = _way_of(phrase)
+    return way in _UNDONE_BY and any(
+        p.clause == phrase.clause and p.at > phrase.at and _way_of(p) == _UNDONE_BY[way]
+        for p in found.phrases
+    )
+
+
+def _way_of(phrase: Phrase) -> str:
+    return next((way for way in ("up", "down") if way in phrase.ways), phrase.verb)
 
 
 def _time_of_neighbours(phrase: Phrase, found: Scan) -> tuple[Time | None, bool]:

@@ -46,6 +46,10 @@ _AT_LEAST_TWICE: Final = -2
 _RETURNS: Final = listed("up down upright to into toward towards")
 # "in" is a direction only where nothing follows that it is in
 _AFTER_IN: Final = listed("and at from to toward towards then , .") | {""}
+# verbs that need a direction, and are left out before the second one
+_REPEATED: Final = listed("move come lean bend turn twist rotate walk step swing sway look kick")
+# "lowers to the side" and "leans to the side" do not go outward
+_LEVEL: Final = listed("down return lean turn look")
 # what is done in one go and may be named as a thing: "in a jump"
 _DEEDS: Final = listed("jump hop wave circle kick nod bow step crouch")
 
@@ -171,6 +175,7 @@ class _Scanner:
         self.fresh = False  # whether the last thing seen was a subject, which another may join
         self.denied = self.slight = False
         self.verbs = 0  # in this clause
+        self.lead = ""  # how the clause after the next comma follows this one
         self.last: Phrase | None = None  # the verb being read in this clause
         self.skip = 0
         self.sides: dict[str, str] = {}  # kind of limb -> the side that was said of it last
@@ -188,6 +193,8 @@ class _Scanner:
                     self._digits(i)
             elif token == ",":
                 self.denied = False
+                if self.lead and self.verbs:
+                    self._begin(self.lead)
             elif token in (".", ";"):
                 self._begin("")
         return self.found
@@ -199,7 +206,7 @@ class _Scanner:
             self.last = None
         elif link and not self.found.links[-1]:
             self.found.links[-1] = link
-        self.verbs, self.denied, self.slight, self.fresh = 0, False, False, False
+        self.verbs, self.denied, self.slight, self.fresh, self.lead = 0, False, False, False, ""
 
     def _add(self, phrase: Phrase) -> None:
         self.found.phrases.append(phrase)
@@ -268,7 +275,12 @@ class _Scanner:
 
     def _way(self, i: int, word: Word) -> None:
         last, before = self.last, self.tokens[i - 1] if i else ""
+        if last is None and self._again(i):
+            last = self.last
         if last is None or (word.meaning == "back" and before in _ARTICLES):
+            return
+        if word.meaning == "side":
+            self._to_side(i, last)
             return
         if self.tokens[i] == "back" and self.tokens[i + 1] in _RETURNS:
             return
@@ -278,6 +290,25 @@ class _Scanner:
             return
         if self.tokens[i] != "in" or self.tokens[i + 1] in _AFTER_IN:
             last.ways.append(word.meaning)
+
+    def _to_side(self, i: int, last: Phrase) -> None:
+        """Read "from side to side", and "to the side" unless that is where an arm comes down to."""
+        tokens = self.tokens
+        if tokens[i + 1] == "to" and tokens[i + 2].startswith("side"):
+            last.ways.append("fro")
+        elif (
+            tokens[max(0, i - 2) : i] == ["to", "the"] and tokens[i - 3] != "back" and last.verb not in _LEVEL
+        ):
+            last.ways.append("out")
+
+    def _again(self, i: int) -> bool:
+        """Read "leans left, then right": a direction that begins a clause repeats the verb before it."""
+        before = self.found.phrases[-1] if self.found.phrases else None
+        clause = len(self.found.links) - 1
+        if before is None or self.verbs or self.found.links[-1] != "then" or before.verb not in _REPEATED:
+            return False
+        self._add(Phrase(i, clause, before.verb, before.form, before.who))
+        return True
 
     def _pose(self, i: int, word: Word) -> None:
         last = self.last
@@ -298,7 +329,8 @@ class _Scanner:
             after = WORDS.get(self.tokens[i + 3])
             if after is not None and after.role == "part":
                 return
-        if self.last is not None:
+        if self.last is not None or self._again(i):
+            assert self.last is not None
             self.last.ways.append(word.meaning)
 
     def _plural(self, i: int, word: Word) -> None:
@@ -365,22 +397,25 @@ class _Scanner:
     # links, negations, sizes -------------------------------------------------------------------------------
 
     def _link(self, i: int, word: Word) -> None:
-        if word.meaning == "after" and (self.tokens[i + 1] in ("which", "that", "this") or self.verbs):
-            if self.tokens[i + 1][:1].isdigit():
-                return
-            self._begin("then" if self.tokens[i + 1] in ("which", "that", "this") else "after")
-        elif word.meaning == "before" and not self.verbs:
-            self._begin("")
-        elif word.meaning != "after":
+        follows = self.tokens[i + 1]
+        if word.meaning not in ("before", "after"):
             self._begin(word.meaning)
-        elif not self.tokens[i + 1][:1].isdigit():
-            self._begin("first")
+        elif follows[:1].isdigit():
+            return  # a time: "after 2.0 s"
+        elif follows in ("which", "that", "this"):
+            self._begin("then")
+        elif self.verbs:
+            self._begin(word.meaning)
+        else:  # "after raising, it lowers": the order is told of the clause after the comma
+            self.lead = "then" if word.meaning == "after" else "after"
 
     def _not(self, i: int, word: Word) -> None:
         self.denied = True
 
     def _slight(self, i: int, word: Word) -> None:
         last = self.last
+        if word.meaning == "slight" and not (last is not None and last.verb == "make"):
+            return  # "with a slight bend" is no movement
         if last is not None and last.at >= i - 3:
             last.slight = True
         else:

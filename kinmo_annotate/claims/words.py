@@ -20,7 +20,8 @@ class Word(NamedTuple):
 _VERBS: Final = {
     "up": "raise lift elevate ascend hoist:hoists rise:rises/rising/rose/risen climb",
     "down": "descend drop fall:falls/falling/fell/fallen sink:sinks/sinking/sank/sunk dip lower",
-    "move": "move go:goes/going/went/gone come:comes/coming/came travel shift bring:brings/bringing/brought "
+    "come": "come:comes/coming/came bring:brings/bringing/brought",
+    "move": "move go:goes/going/went/gone travel shift "
     "place pass advance proceed slide drift sweep:sweeps/sweeping/swept get:gets/getting/got translate glide",
     "return": "return",
     "retreat": "retreat",
@@ -58,6 +59,9 @@ _VERBS: Final = {
     "approach": "approach converge meet:meets/meeting/met",
     "draw": "draw:draws/drawing/drew/drawn",
     "part": "separate spread:spreads/spreading diverge part",
+    "clap": "clap",
+    "grow": "increase grow:grows/growing/grew/grown widen",
+    "shrink": "decrease shrink:shrinks/shrinking/shrank/shrunk narrow",
     "open": "open",
     "close": "close",
     "alternate": "alternate",
@@ -89,11 +93,14 @@ _WAYS: Final = {
     "under": "under below beneath underneath",
     "behind": "behind",
     "front": "front",
+    "side": "side sides",
 }
 _PARTS: Final = {
-    "arm": "arm arms hand hands wrist wrists forearm forearms fist fists palm palms",
+    "arm": "arm arms forearm forearms",
+    "hand": "hand hands wrist wrists fist fists palm palms",
     "elbow": "elbow elbows",
-    "leg": "leg legs foot feet ankle ankles thigh thighs shin shins",
+    "leg": "leg legs thigh thighs shin shins",
+    "foot": "foot feet ankle ankles toe toes heel heels",
     "knee": "knee knees",
     "neck": "head neck chin face",
     "torso": "torso trunk chest waist spine pelvis",
@@ -140,7 +147,8 @@ NUMBERS: Final = {word: number for number, word in enumerate(_NUMBERS.split())} 
 COUNTS: Final = {"once": 1, "twice": 2, "thrice": 3}
 # What stands before a body part that is not what moves: "above the head", "at the elbow".
 KIND_OF_PART: Final = {
-    "arm": "arm", "elbow": "arm", "leg": "leg", "knee": "leg", "neck": "neck", "torso": "torso",
+    "arm": "arm", "hand": "arm", "elbow": "arm", "leg": "leg", "foot": "leg", "knee": "leg", "neck": "neck",
+    "torso": "torso",
 }  # fmt: skip
 
 

@@ -134,7 +134,13 @@ def _judge_action(evidence: Evidence, claim: Claim, action: str) -> Verdict:
     if action in ("together", "alternate"):
         return _judge_together(evidence, field, action, frames)
     if action in PLACES and (field, "up") in signals.values:
-        return _judge_place(signals, field, action, frames)
+        verdict = _judge_place(signals, field, action, frames)
+        # the place of a pair is that of the whole limbs; where their tips are is another question
+        return (
+            Verdict(NOT_CHECKABLE, verdict.evidence)
+            if claim.of_tip and verdict.verdict == CONTRADICTED
+            else verdict
+        )
     return Verdict(NOT_CHECKABLE, "")
 
 

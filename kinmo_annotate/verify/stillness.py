@@ -44,6 +44,7 @@ _CARRIED: Final = {
 _ANGLES: Final = frozenset(("pitch", "roll", "twist", "heading", "flexion", "angle"))
 # Slower than this much of notable a second is a drift that nobody would tell.
 _DRIFT: Final = 0.45
+_MOSTLY: Final = 0.5
 _MOVES_FROM: Final = 1.3
 _PASSES_FROM: Final = 1.6
 STILL_UP_TO: Final = 1.0
@@ -117,7 +118,10 @@ def _own_share(signals: Signals, field: str, channel: str, frames: slice, notabl
     """The change in units of notable without what the rest of the body did, and without slow drift."""
     kind = field_kind(field)
     x = signals.values[field, channel][frames]
-    share = _quick(x, _DRIFT * notable / signals.fps) / notable
+    share = float(np.ptp(x)) / notable
+    quick = _quick(x, _DRIFT * notable / signals.fps) / notable
+    if quick < _MOSTLY * share:  # a drift with something quicker on top
+        share = quick
     other = _CARRIED.get((kind, channel))
     if other is not None:
         share = min(share, float(np.ptp(signals.values[field, other][frames])) / notable)
