@@ -225,6 +225,19 @@ def test_a_run_that_has_not_ended_is_told(make_dataset):
     manifest.settings["complete"] = False
     manifest.save(folder)
     assert "the run that writes this dataset is not at its end" in reasons(folder)
+    dataset.export_texts(folder, folder.with_name("texts"))
+    assert "copied from a dataset whose run was not at its end" in reasons(folder.with_name("texts"))
+
+
+def test_a_price_that_is_not_known_and_rows_without_checks_are_sound(make_dataset):
+    folder = make_dataset(1)
+
+    def change(records, joints):
+        records[0]["provenance"]["cost_usd"] = None
+        records[0]["checks"] = []
+
+    rewrite(folder, change)
+    assert dataset.validate(folder) == []
 
 
 def test_counts_that_differ_from_the_manifest_are_found(make_dataset):
@@ -257,6 +270,16 @@ BROKEN = {
     "provenance lacks describer": lambda r, j: r[0]["provenance"].update(describer=""),
     "provenance lacks describer, captioner": lambda r, j: r[0].update(provenance=None),
     "source is null": lambda r, j: r[0].update(source=None),
+    "has checks with the verdict 'true', None": lambda r, j: r[0]["checks"].extend(
+        [
+            {"field": "torso", "claim": "torso rises", "verdict": word}
+            for word in ("true", None, "true", "not checkable")
+        ]
+    ),
+    "has checks with the field 'arm'": lambda r, j: r[0]["checks"][0].update(field="arm"),
+    "has a check without a claim": lambda r, j: r[0]["checks"][0].update(claim=" "),
+    "its provenance says cached_tokens -1": lambda r, j: r[0]["provenance"].update(cached_tokens=-1),
+    "its provenance says cost_usd nan": lambda r, j: r[0]["provenance"].update(cost_usd=float("nan")),
     "its review is null": lambda r, j: r[0].update(review=None),
 }
 
@@ -289,39 +312,6 @@ def test_a_motion_that_failed_and_is_annotated_is_found(make_dataset):
     assert dataset.validate(folder) == []
     shards.write_failures([both], folder / "failures.parquet")
     assert "failed, and is also annotated in data/train-00000.parquet" in reasons(folder)
-
-
-# ---------------------------------------------------------------- counting
-
-
-def test_info_counts(make_dataset, make_rows):
-    folder = make_dataset(4)
-    rows = make_rows(12)
-    found = dataset.info(folder)
-    frames = sum(len(row.motion.joints) for row in rows)
-    assert (found.motions, found.splits, found.frames) == (12, {"train": 8, "test": 4}, frames)
-    assert found.hours == pytest.approx(frames / 20 / 3600, abs=1e-4)
-    assert found.keyframes == {"mean": 3.0, "min": 3, "max": 3}
-    assert found.still["left_arm"] == 0.5
-    assert found.still["torso__neck"] == 0.0
-    assert found.still["left_leg"] == 1.0
-    assert found.words["left_arm"] == 8.0
-    assert found.words["left_leg"] == 0.0
-    assert found.verdicts == {"supported": 12}
-    assert found.failures == {"has N frame": 1}
-    assert found.reviews == {"unreviewed": 12}
-    assert found.provenance["describer"] == ["kinematic"]
-    assert found.size_bytes == sum(path.stat().st_size for path in (folder / "data").iterdir())
-    assert json.loads(json.dumps(found.to_json()))["motions"] == 12
-
-
-def test_info_of_an_empty_dataset(tmp_path):
-    shards.write_failures([], tmp_path / "failures.parquet")
-    Manifest({}, "1").save(tmp_path)
-    shards.write_card(tmp_path)
-    assert dataset.info(tmp_path).motions == 0
-    assert dataset.validate(tmp_path) == []
-    assert len(kinmo_annotate.load_dataset(tmp_path)) == 0
 
 
 # ---------------------------------------------------------------- texts only, and back
@@ -552,22 +542,6 @@ def test_each_field_gets_the_words_of_its_mirror_image(make_rows):
     assert list(turned) == list(FIELDS)
     for name in FIELDS:
         assert turned[mirror_field(name)] == mirror_text(texts[name])
-
-
-def test_a_claim_about_two_limbs_turns_round(make_rows):
-    (row,) = make_rows(1)
-    record, joints, _ = next(arrow.table_to_records(shards.rows_to_table([row])))
-    record["checks"] = [
-        {"field": "left_arm__right_arm", "claim": "above", "verdict": "supported"},
-        {"field": "left_arm__right_arm", "claim": "left arm above right arm", "verdict": "supported"},
-        {"field": "neck__left_leg", "claim": "above", "verdict": "supported"},
-    ]
-    new, _, _ = mirror_row(record, joints, None)
-    assert [(check["field"], check["claim"]) for check in new["checks"]] == [
-        ("left_arm__right_arm", "below"),
-        ("left_arm__right_arm", "right arm above left arm"),
-        ("neck__right_leg", "above"),
-    ]
 
 
 def test_a_texts_only_dataset_can_be_mirrored_too(make_dataset, tmp_path):

@@ -22,6 +22,8 @@ def test_info_counts(make_dataset):
     assert done.exit_code == 0
     for text in ("12 (8 train, 4 test)", "3 on average, 3 to 3", "12 supported", "has N frame", "left_arm"):
         assert text in done.stdout
+    for text in ("Most contradicted", "see them", "tokens", "cost", "not complete"):
+        assert text not in done.stdout  # there is nothing to tell
     found = json.loads(kinmo("info", folder, "--json").stdout)
     assert (found["motions"], found["splits"]) == (12, {"train": 8, "test": 4})
 
