@@ -34,8 +34,8 @@ MEANINGS = {
     "groups": "one sentence for each joint group",
     "interactions": "one sentence for each pair of groups",
     "keyframes": "frame number, cosine similarity to the keyframe before, pose caption",
-    "checks": "what the fact check found, claim by claim",
-    "provenance": "what wrote the row; only `created_at` differs between equal runs",
+    "checks": "what the fact check found, claim by claim; empty in rows older than it",
+    "provenance": "what wrote the row, with tokens and cost; only `created_at` differs between equal runs",
     "review": "what people said of the row",
 }
 
