@@ -2,7 +2,7 @@
 
 import pytest
 
-from kinmo_annotate.claims import read_claims
+from kinmo_annotate.claims import STILL, WRONG_PART, read_claims, read_sentence
 from kinmo_annotate.describe import phrases
 from kinmo_annotate.schema.records import NO_MOVEMENT
 from kinmo_annotate.schema.skeleton import FIELDS
@@ -70,3 +70,99 @@ def test_no_notable_movement_claims_nothing(field: str) -> None:
 def test_left_and_right_are_told_apart() -> None:
     assert said("torso", "The body turns left by about 90 degrees.") == [("turn_left", 1)]
     assert said("torso", "The body turns to the right.") == [("turn_right", 1)]
+
+
+@pytest.mark.parametrize(
+    ("field", "sentence", "actions"),
+    [
+        ("left_arm", "The left arm is lifted overhead and then drops back down.", ["raise", "lower"]),
+        (
+            "left_arm",
+            "The left hand reaches forward, then retracts backward.",
+            ["reach_forward", "pull_back"],
+        ),
+        ("left_arm", "The elbow flexes at 1.0s and extends at 1.8s.", ["bend", "straighten"]),
+        ("left_arm", "The left arm waves side-to-side repeatedly.", ["wave"]),
+        ("left_arm", "The left arm raises with a slight bend in the elbow.", ["raise"]),
+        ("torso", "The body leans left, then right.", ["lean_left", "lean_right"]),
+        ("torso", "The person squats down and stands up.", ["sink", "rise"]),
+        ("torso", "The person walks forward and spins clockwise.", ["move_forward", "turn_right"]),
+        ("torso", "The body shifts from side to side.", ["sway"]),
+        ("neck", "The head looks down and then tilts back up.", ["lower", "raise"]),
+        ("right_leg", "The right knee bends as the foot lifts off the ground.", ["bend", "lift"]),
+        ("right_leg", "The right leg kicks forward.", ["swing_forward"]),
+        ("left_arm__right_arm", "Both arms move apart and then come together.", ["part", "approach"]),
+        (
+            "torso__right_arm",
+            "The torso and the right arm get closer, then farther apart.",
+            ["approach", "part"],
+        ),
+        ("torso__right_arm", "The distance between the torso and the right arm increases.", ["part"]),
+        ("left_leg__right_leg", "The left leg passes behind the right leg.", ["behind"]),
+    ],
+)
+def test_sentences_in_other_words_are_read(field: str, sentence: str, actions: list[str]) -> None:
+    assert [name for name, _ in said(field, sentence)] == actions
+
+
+@pytest.mark.parametrize(
+    ("field", "sentence"),
+    [
+        ("left_arm", "The left arm does not move."),
+        ("left_arm", "The left arm stays still."),
+        ("neck", "There is little movement of the head."),
+        ("torso__left_arm", "No significant relative movement between the torso and the left arm."),
+    ],
+)
+def test_stillness_is_a_claim_of_its_own(field: str, sentence: str) -> None:
+    assert [(c.about, c.actions) for c in read_sentence(field, sentence)] == [(field, (STILL,))]
+
+
+def test_what_is_denied_is_not_claimed() -> None:
+    rise, bend = read_sentence("left_arm", "The left arm rises without bending.")
+    assert (rise.actions, rise.denied, bend.actions, bend.denied) == (("raise",), False, ("bend",), True)
+    assert said("left_arm", "The left arm rises without bending.") == [("raise", 1)]
+
+
+def test_the_arm_that_is_named_is_the_one_it_is_about() -> None:
+    both = read_sentence("left_arm__right_arm", "The left arm rises while the right arm stays still.")
+    assert [(c.about, c.actions[0]) for c in both] == [("left_arm", "raise"), ("right_arm", STILL)]
+    other = read_sentence("left_arm", "The right arm rises as the elbow bends.")
+    assert [(c.about, c.actions[0]) for c in other] == [
+        ("left_arm", WRONG_PART), ("right_arm", "raise"), ("right_arm", "bend"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("sentence", "turns"),
+    [
+        ("The left arm rises, then lowers.", [0, 1]),
+        ("The left arm rises before lowering.", [0, 1]),
+        ("The left arm lowers after rising.", [0, -1]),
+        ("After rising, the left arm lowers.", [0, 1]),
+        ("Before lowering, the left arm rises.", [0, -1]),
+        ("The left arm rises while bending.", [0, 0]),
+    ],
+)
+def test_the_order_is_read_from_the_links(sentence: str, turns: list[int]) -> None:
+    assert [c.turn for c in read_sentence("left_arm", sentence)] == turns
+
+
+@pytest.mark.parametrize(
+    ("words", "span"),
+    [
+        ("from 0.5 to 1.2 s", (0.5, 1.2)),
+        ("(0.5-1.2 s)", (0.5, 1.2)),
+        ("between 0.5 and 1.2 seconds", (0.5, 1.2)),
+        ("from 0.5s to 1.2s", (0.5, 1.2)),
+        ("in the first half", (0.0, 5.0)),
+        ("in the second half", (5.0, 10.0)),
+        ("in the last third", (20 / 3, 10.0)),
+        ("between 20% and 60% of the motion", (2.0, 6.0)),
+        ("throughout", (0.0, 10.0)),
+    ],
+)
+def test_times_are_read_in_many_ways(words: str, span: tuple[float, float]) -> None:
+    for sentence in (f"The left arm rises {words}.", f"{words.capitalize()}, the left arm rises."):
+        claim = read_claims("left_arm", sentence, 10.0)[0]
+        assert (claim.start_s, claim.end_s) == pytest.approx(span)

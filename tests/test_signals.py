@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kinmo_annotate.schema.skeleton import FORWARD, JOINT, LATERAL, UP, mirror_joints
-from kinmo_annotate.signals import Signals, measure
+from kinmo_annotate.signals import Signals, measure, measure_many
 from kinmo_annotate.sources.procedural import make_motion
 
 
@@ -78,3 +78,18 @@ def test_all_signals_are_finite_for_degenerate_bodies() -> None:
     flat = np.zeros((10, 22, 3))
     signals: Signals = measure(flat, 20.0)
     assert all(np.isfinite(x).all() and x.shape == (10,) for x in signals.values.values())
+
+
+def test_many_motions_are_measured_like_one() -> None:
+    joints = [make_motion(3, index).motion.joints for index in range(12)]
+    lying = joints[0][:, :, [1, 0, 2]]  # on the side: its heading needs more care
+    joints = [*joints, lying, joints[1][:2], joints[2][:7]]
+    for one, alone in zip(measure_many(joints, 20.0), (measure(j, 20.0) for j in joints), strict=True):
+        assert one.values.keys() == alone.values.keys()
+        for key, x in alone.values.items():
+            np.testing.assert_allclose(one.values[key], x, atol=1e-6)
+        for side, foot in alone.feet.items():
+            np.testing.assert_allclose(one.feet[side], foot, atol=1e-6)
+        np.testing.assert_allclose(one.lowest, [x.min() for x in one.values.values()], atol=1e-6)
+        np.testing.assert_allclose(one.highest, [x.max() for x in one.values.values()], atol=1e-6)
+    assert measure_many([], 20.0) == []

@@ -105,6 +105,19 @@ def test_what_cannot_be_read_is_no_claim(lifts_left: Motion, sentence: str) -> N
     assert check_motion(lifts_left, {"left_arm": sentence}) == []
 
 
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "The left arm rises at " + "9" * 400 + " s and 1/a 2_b 3é 7x times.",
+        "The left arm rises from 900 to 2 s, then lowers after 99999 s.",
+        "The left arm rises, then lowers. " * 2000,
+        "then then, after, before %%% from 3 to 5 % of ((0.5-",
+    ],
+)
+def test_nonsense_ends_in_verdicts(lifts_left: Motion, sentence: str) -> None:
+    assert set(verdicts(lifts_left, "left_arm", sentence)) <= set(VERDICTS)
+
+
 def test_not_determined_cannot_be_checked(lifts_left: Motion) -> None:
     assert verdicts(lifts_left, "neck", NOT_DETERMINED) == [NOT_CHECKABLE]
 

@@ -1,5 +1,6 @@
 """What a sentence says, as claims that can be held against a motion."""
 
+from kinmo_annotate.claims.phrase import Time
 from kinmo_annotate.claims.read import (
     STILL,
     UNKNOWN,
@@ -9,7 +10,6 @@ from kinmo_annotate.claims.read import (
     read_claims,
     read_sentence,
 )
-from kinmo_annotate.claims.scan import Time
 
 __all__ = [
     "STILL",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from kinmo_annotate.claims.scan import Said
+from kinmo_annotate.claims.phrase import Said
 from kinmo_annotate.claims.words import listed
 
 Actions = tuple[str, ...]

@@ -7,7 +7,8 @@ from functools import cache, lru_cache
 from typing import Final, NamedTuple
 
 from kinmo_annotate.claims.meanings import OF_KIND, of_pair
-from kinmo_annotate.claims.scan import Phrase, Said, Scan, Time, scan
+from kinmo_annotate.claims.phrase import Phrase, Said, Scan, Time
+from kinmo_annotate.claims.scan import scan
 from kinmo_annotate.claims.words import KIND_OF_PART
 from kinmo_annotate.schema.records import NO_MOVEMENT, NOT_DETERMINED, Event
 from kinmo_annotate.schema.skeleton import FIELDS
@@ -271,14 +272,12 @@ def _time_of(phrase: Phrase, found: Scan) -> tuple[Time | None, bool]:
 
 
 def _is_undone(phrase: Phrase, found: Scan) -> bool:
-    """Tell whether its own clause undoes it: in "rises and lowers near the end" the time is that of the last."""
+    """Tell whether its own clause undoes it: "rises and lowers near the end" gives the last one's time."""
     if found.counts or len(found.phrases) < 2:
         return False
-    way = _way_of(phrase)
-    return way in _UNDONE_BY and any(
-        p.clause == phrase.clause and p.at > phrase.at and _way_of(p) == _UNDONE_BY[way]
-        for p in found.phrases
-    )
+    undo = _UNDONE_BY.get(_way_of(phrase))
+    later = (p for p in found.phrases if p.clause == phrase.clause and p.at > phrase.at)
+    return undo is not None and any(_way_of(p) == undo for p in later)
 
 
 def _way_of(phrase: Phrase) -> str:

@@ -6,11 +6,11 @@ One pass over the words, one look-up each. Nothing here knows the vocabulary of 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Final
 
+from kinmo_annotate.claims.numbers import Numbers
+from kinmo_annotate.claims.phrase import Phrase, Scan
 from kinmo_annotate.claims.words import (
-    COUNTS,
     KIND_OF_PART,
     NUMBERS,
     POSES,
@@ -26,22 +26,11 @@ _MARKS: Final = (
     (";", " ; "), ("(", " "), (")", " "), ("%", " % "), ("°", " degrees "), (":", " "), ('"', " "),
     ("!", " . "), ("?", " . "),
 )  # fmt: skip
-_NUMBER: Final = re.compile(r"\d+(?:\.\d+)?")
+_MOST_WORDS: Final = 300  # ten times as many as a sentence is asked to have
 _GLUED: Final = re.compile(r"(\d)([a-z])")
 _ARTICLES: Final = listed("a an the its their his her this each very slight deep slow quick")
 _BEFORE_PART: Final = _ARTICLES | listed("left right upper lower both other own opposite s and person")
-_TO: Final = listed("to and - – — until till")
-_EDGE: Final = listed("at near toward towards by in from until")
-_LASTS: Final = listed("for over lasting within about some")
-_COUNTABLE: Final = listed(
-    "steps step jumps jump hops hop circles circle swings swing waves wave nods nod cycles turns strides "
-    "kicks squats bends full complete large small wide big quick"
-)
-_ALL_OF: Final = listed("time motion duration movement")
 _PLURALS: Final = listed("arms hands legs feet wrists knees elbows")
-_SHARES: Final = {"all": (0.0, 1.0), "early": (0.0, 0.4), "mid": (0.25, 0.75), "late": (0.6, 1.0)}
-_PIECES: Final = {"half": 1 / 2, "third": 1 / 3, "quarter": 1 / 4}
-_AT_LEAST_TWICE: Final = -2
 # "back down" goes down, not back
 _RETURNS: Final = listed("up down upright to into toward towards")
 # "in" is a direction only where nothing follows that it is in
@@ -52,97 +41,6 @@ _REPEATED: Final = listed("move come lean bend turn twist rotate walk step swing
 _LEVEL: Final = listed("down return lean turn look")
 # what is done in one go and may be named as a thing: "in a jump"
 _DEEDS: Final = listed("jump hop wave circle kick nod bow step crouch")
-
-
-class Time(NamedTuple):
-    """When something is said to happen.
-
-    Attributes:
-        start: seconds, or a share of the motion.
-        end: the same.
-        unit: "s" or "share".
-        said: how: "range" (from, to), "point" (at), "part" (early on), "all" (throughout).
-    """
-
-    start: float
-    end: float
-    unit: str
-    said: str
-
-    def span(self, duration_s: float) -> tuple[float, float]:
-        """Seconds from the first frame of a motion so long; a point stands for the time around it."""
-        if self.unit == "share":
-            return self.start * duration_s, self.end * duration_s
-        if self.said == "point":
-            return max(0.0, self.start - 0.35), min(duration_s, self.end + 0.35)
-        return self.start, self.end
-
-
-class Said(NamedTuple):
-    """What a phrase says of what is done, time and size left out; the fields are those of `Phrase`."""
-
-    verb: str
-    who: tuple[tuple[str, str], ...]
-    ways: tuple[str, ...]
-    objects: tuple[tuple[str, str, str], ...]
-    poses: tuple[str, ...]
-
-
-@dataclass(slots=True)
-class Phrase:
-    """A verb and what belongs to it.
-
-    Attributes:
-        at: its place among the words.
-        clause: number of its clause.
-        verb: its meaning.
-        form: "plain", "s", "ing" or "ed".
-        who: parts that do it, as (side, part); side "" where none is said, "both" for both.
-        ways: directions, in order.
-        objects: (preposition, side, part) of parts that it is seen against.
-        poses: states it names, such as "bent".
-        denied: whether it is said not to happen.
-        slight: whether it is said to be small.
-        amount: size in `unit`, 0 where none is said.
-        unit: "metres" or "degrees".
-    """
-
-    at: int
-    clause: int
-    verb: str
-    form: str = "s"
-    who: tuple[tuple[str, str], ...] = ()
-    ways: list[str] = field(default_factory=list)
-    objects: list[tuple[str, str, str]] = field(default_factory=list)
-    poses: list[str] = field(default_factory=list)
-    denied: bool = False
-    slight: bool = False
-    amount: float = 0.0
-    unit: str = ""
-
-    @property
-    def said(self) -> Said:
-        """What it says, to be looked up."""
-        return Said(self.verb, self.who, tuple(self.ways), tuple(self.objects), tuple(self.poses))
-
-
-@dataclass(slots=True)
-class Scan:
-    """Everything found in a sentence.
-
-    Attributes:
-        phrases: verbs in order.
-        links: for each clause how it follows the one before: "", "then", "while", "before", "after".
-        times: (place, clause, time, whether it stands before the verbs of its clause).
-        counts: (place, clause, count); negative where it is at least so many.
-        named: all parts named, as (side, part, whether it is only an object).
-    """
-
-    phrases: list[Phrase] = field(default_factory=list)
-    links: list[str] = field(default_factory=lambda: [""])
-    times: list[tuple[int, int, Time, bool]] = field(default_factory=list)
-    counts: list[tuple[int, int, int]] = field(default_factory=list)
-    named: list[tuple[str, str, bool]] = field(default_factory=list)
 
 
 def scan(sentence: str) -> Scan:
@@ -156,28 +54,18 @@ def _words_of(sentence: str) -> list[str]:
     for mark, apart in _MARKS:
         if mark in text:
             text = text.replace(mark, apart)
-    return text.rstrip(" .").split()
+    return text.rstrip(" .").split()[:_MOST_WORDS]
 
 
-def _number_of(token: str) -> float:
-    """The number that a word begins with."""
-    match = _NUMBER.match(token)
-    return float(match[0]) if match else 0.0
-
-
-class _Scanner:
+class _Scanner(Numbers):
     """State of one pass over the words of a sentence."""
 
     def __init__(self, tokens: list[str]) -> None:
-        self.tokens = [*tokens, "", "", "", "", ""]  # so that one may look ahead
-        self.found = Scan()
+        super().__init__(tokens)
         self.who: list[tuple[str, str]] = []
         self.fresh = False  # whether the last thing seen was a subject, which another may join
         self.denied = self.slight = False
-        self.verbs = 0  # in this clause
         self.lead = ""  # how the clause after the next comma follows this one
-        self.last: Phrase | None = None  # the verb being read in this clause
-        self.skip = 0
         self.sides: dict[str, str] = {}  # kind of limb -> the side that was said of it last
 
     def run(self) -> Scan:
@@ -188,7 +76,9 @@ class _Scanner:
                 known[0](self, i, known[1])
             elif "0" <= token[0] <= "9":
                 if token[-1].isalpha():  # "1.2s": begin again with number and unit apart
-                    return _Scanner(_GLUED.sub(r"\1 \2", " ".join(self.tokens)).split()).run()
+                    apart = _GLUED.sub(r"\1 \2", " ".join(self.tokens)).split()
+                    if len(apart) > len(self.tokens) - 5:
+                        return _Scanner(apart).run()
                 if i >= self.skip:
                     self._digits(i)
             elif token == ",":
@@ -428,105 +318,6 @@ class _Scanner:
         if self.denied:
             self._add(Phrase(i, len(self.found.links) - 1, "stay", "s", tuple(self.who), poses=["still"]))
             self.denied = False
-
-    # counts and times --------------------------------------------------------------------------------------
-
-    def _count(self, i: int, word: Word) -> None:
-        if self.tokens[i] in COUNTS and not (word.meaning == "1" and self.tokens[i - 1] == "at"):
-            self._add_count(i, int(word.meaning))
-
-    def _number(self, i: int, word: Word) -> None:
-        if self.tokens[i + 1] in ("times", "time") or self.tokens[i + 1] in _COUNTABLE:
-            self._add_count(i, int(word.meaning))
-
-    def _often(self, i: int, word: Word) -> None:
-        if word.meaning in ("repeatedly", "rhythmically") or self.tokens[i + 1] in ("times", *_COUNTABLE):
-            self._add_count(i, _AT_LEAST_TWICE)
-
-    def _times(self, i: int, word: Word) -> None:
-        """Counted with the number before it."""
-
-    def _unit(self, i: int, word: Word) -> None:
-        if self.tokens[i] == "second" and self.tokens[i + 1] in _PIECES:
-            share = _PIECES[self.tokens[i + 1]]
-            self._add_time(i, Time(share, 2 * share, "share", "part"))
-
-    _metres = _degrees = _unit
-
-    def _add_count(self, i: int, count: int) -> None:
-        self.found.counts.append((i, len(self.found.links) - 1, count))
-
-    def _add_time(self, i: int, time: Time) -> None:
-        self.found.times.append((i, len(self.found.links) - 1, time, not self.verbs))
-
-    def _digits(self, i: int) -> None:
-        tokens = self.tokens
-        value, after = _number_of(tokens[i]), tokens[i + 1]
-        unit = WORDS.get(after)
-        if after[:1].isdigit():
-            self._range(value, i + 1)  # "0.5-1.2 s"
-        elif after in _TO and tokens[i + 2][:1].isdigit():
-            self._range(value, i + 2)
-        elif after == "%" or (unit is not None and unit.role == "unit"):
-            if tokens[i + 2] in _TO and tokens[i + 3][:1].isdigit():
-                self._range(value, i + 3)
-            else:
-                self._point(i, value, after)
-        elif unit is not None and unit.role in ("metres", "degrees"):
-            if self.last is not None:
-                self.last.amount, self.last.unit = value, unit.role
-        elif (after in ("times", "time") or after in _COUNTABLE) and value < 1000:
-            self._add_count(i, int(value))
-
-    def _range(self, start: float, j: int) -> None:
-        """Read "0.5 to 1.2 s", the second number at `j`."""
-        end, after = _number_of(self.tokens[j]), WORDS.get(self.tokens[j + 1])
-        if self.tokens[j + 1] == "%":
-            self._add_time(j, Time(start / 100, end / 100, "share", "part"))
-        elif after is not None and after.role == "unit":
-            self._add_time(j, Time(start, end, "s", "range"))
-        self.skip = j + 2
-
-    def _point(self, i: int, value: float, unit: str) -> None:
-        before = next(
-            (t for t in reversed(self.tokens[max(0, i - 2) : i]) if t not in ("about", "around")), ""
-        )
-        if unit == "%":
-            if before in ("first", "last", "final"):
-                share = value / 100
-                span = (0.0, share) if before == "first" else (1 - share, 1.0)
-                self._add_time(i, Time(*span, "share", "part"))
-            elif before == "at":
-                self._add_time(i, Time(value / 100 - 0.1, value / 100 + 0.1, "share", "part"))
-        elif before in ("by", "until"):
-            self._add_time(i, Time(0.0, value, "s", "part"))
-        elif before in ("after", "from"):
-            self._add_time(i, Time(value, 1e6, "s", "part"))
-        elif before not in _LASTS:
-            self._add_time(i, Time(value, value, "s", "point"))
-        self.skip = i + 2
-
-    def _when(self, i: int, word: Word) -> None:
-        name, tokens = word.meaning, self.tokens
-        if name == "nth":
-            if tokens[i + 1] in _PIECES:
-                share = _PIECES[tokens[i + 1]]
-                span = (0.0, share) if tokens[i] == "first" else (1 - share, 1.0)
-                self._add_time(i, Time(*span, "share", "part"))
-            return
-        if name in ("start", "end"):
-            if not {tokens[i - 1], tokens[i - 2]} & _EDGE or tokens[i + 1] in ("position", "pose"):
-                return
-            name = "early" if name == "start" else "late"
-        if tokens[i] in ("entire", "whole") and tokens[i + 1] not in (
-            "time",
-            "motion",
-            "duration",
-            "movement",
-        ):
-            return
-        a, b = _SHARES[name]
-        self._add_time(i, Time(a, b, "share", "all" if name == "all" else "part"))
 
 
 _HANDLED: Final = {token: (getattr(_Scanner, f"_{word.role}"), word) for token, word in WORDS.items()}
