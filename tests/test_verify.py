@@ -188,3 +188,8 @@ def test_the_shortest_motions_are_checked(arm_motion: Callable[[int], np.ndarray
         "neck": "The head nods three times from 5 to 9 s.",
     }
     assert all(f.verdict in VERDICTS for f in check_motion(motion, sentence))
+
+
+def test_a_time_without_an_end_is_told_as_one(lifts_left):
+    (found,) = check_motion(lifts_left, {"left_arm": "The left arm lowers after 1.2 s."})
+    assert found.claim == "left arm lowers, from 1.2 s on"

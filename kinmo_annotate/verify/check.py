@@ -17,6 +17,7 @@ from kinmo_annotate.verify.moves import words_of
 from kinmo_annotate.verify.order import broken_order
 from kinmo_annotate.verify.stillness import STILL_UP_TO
 
+_LONGEST_S: Final = 1e5  # a time that ends later says "after"
 _TOGETHER: Final = 32  # motions measured in one pass: their signals fit into the processor's cache
 
 
@@ -82,6 +83,8 @@ def _words(claim: Claim) -> str:
         return text
     if time.unit == "share":
         return f"{text}, {100 * time.start:.0f} to {100 * time.end:.0f} % of the time"
+    if time.end > _LONGEST_S:
+        return f"{text}, from {time.start:.1f} s on"
     return text + (
         f", at {time.start:.1f} s" if time.said == "point" else f", {time.start:.1f} to {time.end:.1f} s"
     )
