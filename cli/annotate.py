@@ -190,8 +190,7 @@ def run(
         return
     if out is None:
         raise typer.BadParameter("name the dataset folder, such as --out dataset", param_hint="--out")
-    if settings.asks:
-        _warn_of_model(settings)
+    _warn_of_model(settings)
     for note in source.notes():
         messages().print(note, style="dim", markup=False)
     with ctrl_c("shard") as interrupted, watch(messages(), silent=as_json) as progress:
@@ -214,16 +213,17 @@ def _estimate(source: MotionSource, settings: Settings, as_json: bool) -> None:
 
 def _warn_of_model(settings: Settings) -> None:
     """Say in time that a model is about to go, or that its prices are old."""
+    if not settings.asks or settings.asking.base_url:
+        return
     from datetime import date
 
     from kinmo_annotate.describe.llm.prices import load_prices
 
     prices = load_prices(settings.asking.prices)
     price = prices.of(settings.asking.model)
-    if price and not settings.asking.base_url:
-        for line in (price.warning(date.today()), prices.note(date.today(), price.name)):
-            if line:
-                warn(line)
+    lines = (price.warning(date.today()), prices.note(date.today(), price.name)) if price else ()
+    for line in filter(None, lines):
+        warn(line)
 
 
 def _plan(src: Path, kind: str | None, mapping: Path | None, settings: Settings) -> dict[str, Any] | None:
