@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 import time
@@ -12,6 +13,11 @@ from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
 from kinmo_annotate.schema.records import MotionError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 _WAIT_S: Final = 30.0  # for another process to end its transaction
 _DAMAGED: Final = "Put a copy back from your backup; move the file away to begin the reviews anew."
@@ -61,6 +67,7 @@ class Database:
         self._path = path
         self._jobs: deque[_Job[Any]] = deque()
         self._turn, self._reading = threading.Lock(), threading.Lock()
+        self._queue = _Queue(path.with_name(f".{path.name}.lock"))
         with self._explained():
             self._writer = self._connect()
             _prepare(self._writer, path, tables, version)
@@ -106,7 +113,7 @@ class Database:
         """Do all that waits in one transaction. Only for who holds the turn."""
         jobs = [self._jobs.popleft() for _ in range(len(self._jobs))]
         try:
-            with self._explained(), _transaction(self._writer):
+            with self._explained(), self._queue.turn(), _transaction(self._writer):
                 for job in jobs:
                     job.run(self._writer)
         except MotionError as error:
@@ -125,16 +132,46 @@ class Database:
         with self._turn, self._reading:
             self._writer.close()
             self._reader.close()
+            self._queue.close()
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
         """Turn SQLite's errors into ours."""
         try:
             yield
-        except (sqlite3.OperationalError, sqlite3.ProgrammingError) as error:
+        except (OSError, sqlite3.OperationalError, sqlite3.ProgrammingError) as error:
             raise MotionError(str(self._path), f"cannot be used ({error})", _UNWRITABLE) from None
         except sqlite3.DatabaseError as error:
             raise MotionError(str(self._path), f"is damaged ({error})", _DAMAGED) from None
+
+
+class _Queue:
+    """Lets the processes that write to one file take turns.
+
+    SQLite alone has those who wait sleep and try again, longer each time, so that some never come through
+    while many write. The system wakes them instead, in order. Where it has no such lock, SQLite's own does.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._handle: int | None = os.open(path, os.O_RDWR | os.O_CREAT, 0o666) if fcntl else None
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Wait for this process's turn, and hold it."""
+        if self._handle is None:
+            yield
+            return
+        fcntl.flock(self._handle, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.flock(self._handle, fcntl.LOCK_UN)
+
+    def close(self) -> None:
+        """Leave for good."""
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
 
 
 @contextmanager

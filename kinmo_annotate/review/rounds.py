@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from kinmo_annotate.schema.records import MotionError
+from kinmo_annotate.dataset.read import iterate_groups
+from kinmo_annotate.schema.records import CONTRADICTED, MotionError
+from kinmo_annotate.schema.shards import Manifest
 from kinmo_annotate.schema.skeleton import FIELDS
 
 # The paper's setting: two people judge the legs of twenty motions.
@@ -91,3 +95,114 @@ def _check_each_once(name: str, what: str, given: Sequence[str]) -> None:
 def utc_now() -> str:
     """Tell the time as the store writes it: UTC, ISO 8601, microseconds."""
     return datetime.now(UTC).isoformat(timespec="microseconds")
+
+
+# ------------------------------------------------------------ drawing a round
+
+_COLUMNS: Final = ("motion_id", "source", "captions", "checks")
+_SUBJECT: Final = (
+    r"\b(?:person|someone|somebody|individual|man|woman|boy|girl|guy|lady|figure|human|character|he|she)\s+"
+)
+_HELPERS: Final = r"(?:(?:who|that|is|are|was|were|has|have|been|then|\w+ly)\s+)*"
+_ACTION: Final = re.compile(f"{_SUBJECT}{_HELPERS}([a-z]+)")
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """A motion that may be drawn.
+
+    Attributes:
+        motion_id: of the motion.
+        stratum: the source's dataset and what its first caption says is done.
+        contradicted: claims of the judged sentences that the fact check contradicts.
+    """
+
+    motion_id: str
+    stratum: tuple[str, str]
+    contradicted: int
+
+
+def sample_round(
+    dataset: str | Path,
+    *,
+    name: str,
+    motions: int = MOTIONS,
+    seed: int = 0,
+    fields: Sequence[str] = LEGS,
+    stratify: bool = False,
+    contradicted_first: bool = False,
+    evaluators: Sequence[str] = EVALUATORS,
+) -> Round:
+    """Draw motions for a round of review, from all splits; the defaults are the paper's setting.
+
+    The order of the draw is that of a digest of seed and motion id. So it is the same however the dataset is
+    cut into shards, and a motion that is added or taken away changes nobody else's place.
+
+    Args:
+        dataset: its folder.
+        name: of the round.
+        motions: how many.
+        seed: of the draw.
+        fields: the groups and pairs to judge.
+        stratify: take turns between kinds of motion: by the dataset that a motion came from, and by the verb
+            of its first caption. Rare kinds are then drawn more often than they occur.
+        contradicted_first: motions whose judged sentences have most contradicted claims come first (of each
+            kind, with `stratify`); among equals the draw decides.
+        evaluators: their names.
+
+    Raises:
+        DatasetError: the dataset cannot be read.
+        MotionError: it has too few motions; or see `Round`.
+    """
+    dataset = Path(dataset)
+    round = Round(
+        name, dataset, ("any",), tuple(fields), Manifest.load(dataset).prompt_version, seed,
+        tuple(evaluators), utc_now(),
+    )  # fmt: skip
+    order = sorted(_candidates(dataset, round.fields), key=lambda one: _draw(one, seed, contradicted_first))
+    if not 1 <= motions <= len(order):
+        reason = f"has {len(order)} motions, and {motions} are to be drawn"
+        raise MotionError(str(dataset), reason, f"Ask for 1 to {len(order)} with --motions.")
+    if stratify:
+        order = _taking_turns(order)
+    return replace(round, motion_ids=tuple(one.motion_id for one in order[:motions]))
+
+
+def _candidates(dataset: Path, fields: Sequence[str]) -> Iterator[_Candidate]:
+    """List every motion, with what the draw looks at."""
+    for _, table in iterate_groups(dataset, _COLUMNS):
+        for record in table.to_pylist():
+            contradicted = sum(
+                check["verdict"] == CONTRADICTED and check["field"] in fields for check in record["checks"]
+            )
+            caption = record["captions"][0]["text"] if record["captions"] else ""
+            stratum = record["source"]["dataset"], action_word(caption)
+            yield _Candidate(record["motion_id"], stratum, contradicted)
+
+
+def _draw(candidate: _Candidate, seed: int, contradicted_first: bool) -> tuple[int, bytes]:
+    """Give a motion its place in the draw."""
+    digest = hashlib.sha256(f"{seed} {candidate.motion_id}".encode("utf-8", "backslashreplace")).digest()
+    return (-candidate.contradicted if contradicted_first else 0), digest
+
+
+def _taking_turns(order: Sequence[_Candidate]) -> list[_Candidate]:
+    """Put the first of each stratum first, then the second of each, and so on."""
+    seen: Counter[tuple[str, str]] = Counter()
+    turns = []
+    for candidate in order:
+        turns.append(seen[candidate.stratum])
+        seen[candidate.stratum] += 1
+    return [order[index] for index in sorted(range(len(order)), key=turns.__getitem__)]
+
+
+def action_word(caption: str) -> str:
+    """Find what a caption says that somebody does, without its ending: "a man is walking" gives "walk".
+
+    The word after the one who does it, helping verbs and words in -ly passed over; "" where there is none.
+    """
+    found = _ACTION.search(caption.lower())
+    if found is None:
+        return ""
+    stem = re.sub(r"(?:ing|es|s|e)$", "", found[1])
+    return re.sub(r"([^aeiousl])\1$", r"\1", stem)
