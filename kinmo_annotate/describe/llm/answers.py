@@ -23,12 +23,15 @@ import diskcache
 import pyarrow as pa
 
 from kinmo_annotate.caches import cache_folder, open_cache
+from kinmo_annotate.describe.llm.form import AnswerError, parse_answer
 from kinmo_annotate.schema.shards import DatasetError
 
 ARCHIVE_DIR: Final = "answers"
 _ACCEPTED: Final = "accepted"
 _BLOCK: Final = 1 << 16
 _ByMotion = tuple[str, str, str]
+# What a cache that is damaged, or that another process holds for a minute, may raise.
+_CACHE_ERRORS: Final = (sqlite3.Error, OSError, diskcache.Timeout)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +95,8 @@ class Answers:
 
     def of_motion(self, motion_id: str, model: str, prompt_version: str) -> Answer | None:
         """Find a motion's answer in this dataset's archive, whatever was asked: for a rebuild."""
-        return self._by_motion.get((motion_id, model, prompt_version))
+        answer = self._by_motion.get((motion_id, model, prompt_version))
+        return answer if answer and _usable(answer) else None
 
     def put(self, answer: Answer, raw: dict[str, Any], paid_usd: float | None) -> None:
         """Keep an answer.
@@ -106,10 +110,12 @@ class Answers:
             DatasetError: it cannot be written.
         """
         line = _line(answer, _ACCEPTED, raw, paid_usd)
-        self._archive(line)
-        self._archived.add(answer.key)
-        self._remember(answer.key, line)
         self.spent_usd += paid_usd or 0.0
+        try:
+            self._archive(line)
+            self._archived.add(answer.key)
+        finally:
+            self._remember(answer.key, line)  # which may be on another disk, where there is room
 
     def put_unusable(self, answer: Answer, outcome: str, raw: dict[str, Any], paid_usd: float | None) -> None:
         """Archive a response that cannot be used, and count what it cost.
@@ -117,19 +123,22 @@ class Answers:
         Raises:
             DatasetError: it cannot be written.
         """
-        self._archive(_line(answer, outcome, raw, paid_usd))
         self.spent_usd += paid_usd or 0.0
+        self._archive(_line(answer, outcome, raw, paid_usd))
 
     def load_archive(self) -> None:
         """Read what earlier runs archived: into the cache what it lacks, into the sum what was paid."""
         for record in read_archive(self._folder):
-            self.spent_usd += record.get("paid_usd") or 0.0
+            self.spent_usd += _number(record.get("paid_usd")) or 0.0
             if record.get("outcome") != _ACCEPTED:
                 continue
-            answer = _answer_of(record)
+            try:
+                answer = _answer_of(record)
+            except ValueError:  # changed by hand
+                continue
             self._archived.add(answer.key)
             self._by_motion[answer.motion_id, answer.model, answer.prompt_version] = answer
-            if self._cache is not None and answer.key.encode() not in self._cache:
+            if not self._remembers(answer.key):
                 self._remember(answer.key, _line(answer, _ACCEPTED, record.get("raw") or {}, 0.0))
 
     def close(self) -> None:
@@ -146,16 +155,23 @@ class Answers:
             if stored is None:
                 return None
             record = json.loads(stored)
-            return _answer_of(record), record["raw"]
-        except (sqlite3.Error, OSError, ValueError, KeyError, TypeError):
+            answer = _answer_of(record)
+            return (answer, record["raw"]) if _usable(answer) else None
+        except (*_CACHE_ERRORS, ValueError, KeyError, TypeError):
             return None  # a damaged cache costs money, not the run
+
+    def _remembers(self, key: str) -> bool:
+        try:
+            return self._cache is not None and key.encode() in self._cache
+        except _CACHE_ERRORS:
+            return False
 
     def _remember(self, key: str, line: bytes) -> None:
         if self._cache is None:
             return
         try:
             self._cache.set(key.encode(), line)
-        except (sqlite3.Error, OSError):
+        except _CACHE_ERRORS:
             self._cache = None  # the archive has it, and the next run reads the archive
 
     def _archive(self, line: bytes) -> None:
@@ -163,16 +179,50 @@ class Answers:
         try:
             if self._file is None:
                 self._file = _new_file(self._folder)
-            if os.write(self._file, frame) != len(frame):
-                raise OSError("the disk is full")
+            self._write(self._file, frame)
         except OSError as error:
             reason = f"answers cannot be archived ({(error.strerror or str(error)).lower()})"
             remedy = "Free some space, then run the same command again; what was answered is kept."
             raise DatasetError(self._folder, reason, remedy) from None
 
+    def _write(self, file: int, frame: bytes) -> None:
+        """Append a frame whole or not at all: whatever follows half a frame could not be read."""
+        length = os.fstat(file).st_size
+        try:
+            if os.write(file, frame) != len(frame):
+                raise OSError("the disk is full")
+        except OSError:
+            os.ftruncate(file, length)
+            raise
+
+
+def _usable(answer: Answer) -> bool:
+    """Tell whether an answer of an earlier day has all that is wanted of one today."""
+    try:
+        parse_answer(answer.text)
+    except AnswerError:
+        return False
+    return True
+
 
 def _answer_of(record: dict[str, Any]) -> Answer:
-    return Answer(**{name: record[name] for name in _NAMES})
+    """Read an answer.
+
+    Raises:
+        ValueError: something in it is not of its kind.
+    """
+    texts = {name: record[name] for name in _NAMES[:5]}
+    counts = {name: record[name] for name in _NAMES[5:8]}
+    if not all(isinstance(text, str) for text in texts.values()):
+        raise ValueError("a text is none")
+    if not all(isinstance(count, int) for count in counts.values()):
+        raise ValueError("a number of tokens is none")
+    return Answer(**texts, **counts, cost_usd=_number(record["cost_usd"]))
+
+
+def _number(value: Any) -> float | None:
+    """Give a number that is one, and finite."""
+    return float(value) if isinstance(value, int | float) and abs(value) < 1e300 else None
 
 
 def _line(answer: Answer, outcome: str, raw: dict[str, Any], paid_usd: float | None) -> bytes:

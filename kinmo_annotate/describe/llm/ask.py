@@ -19,15 +19,18 @@ from kinmo_annotate.describe.llm.client import Client, Outcome, Reply
 from kinmo_annotate.describe.llm.form import AnswerError, parse_answer
 from kinmo_annotate.describe.llm.pace import Pace
 from kinmo_annotate.describe.llm.prices import ModelPrice
-from kinmo_annotate.describe.llm.request import Asked, Request, with_messages
+from kinmo_annotate.describe.llm.request import Asked, Request, sent_body, with_messages
 from kinmo_annotate.describe.llm.response import answer_text, finish_reason, usage_of
 from kinmo_annotate.schema.records import MotionError
 from kinmo_annotate.schema.shards import DatasetError
 
-_MOST_BROKEN: Final = 6
+_MOST_BROKEN: Final = 8
 _PATIENCE_S: Final = 60.0  # with no answer at all, once there were some
 _FIRST_PATIENCE_S: Final = 10.0  # before the first answer
 _RATE_PATIENCE_S: Final = 600.0  # with nothing but 429
+_FEW: Final = 8  # requests that are left at the end: they may be to blame, and not the endpoint
+_MOST_REFUSED: Final = 20  # motions one after the other, with no answer between them
+_GRACE_S: Final = {"refused": 3.0, "stopped": 30.0}  # for what is in flight when asking ends
 _CHARACTERS_PER_TOKEN: Final = 3.5  # to begin with; then as the endpoint counts
 _FIRST_OUTPUT_TOKENS: Final = 700.0
 AGAIN: Final = "Run the same command again with --retry-failures to ask for it once more."
@@ -161,6 +164,7 @@ class Asker:
         self._characters_counted = 0  # of requests whose tokens the endpoint told
         self._outputs_counted = 0
         self._silent_since: float | None = None  # since when requests end without an answer
+        self._refused_in_row = 0
 
     async def ask(self, request: Request) -> Answer:
         """Give the answer to a request, from the cache or the endpoint.
@@ -171,7 +175,7 @@ class Asker:
         """
         known = self._by_key.get(request.key)
         if known is None:
-            answer = self._answers.get(request.key)
+            answer = self._recalled(request.key)
             if answer is not None:
                 return answer
             if self.halted:
@@ -183,6 +187,13 @@ class Asker:
             heapq.heappush(self._ready, _Job(self._numbers, request, known, request.key))
             self._changed.set()
         return await asyncio.shield(known)
+
+    def _recalled(self, key: str) -> Answer | None:
+        try:
+            return self._answers.get(key)
+        except DatasetError as error:
+            self._no_disk(error)
+            raise Unanswered from None
 
     async def run(self) -> None:
         """Send what is asked for until cancelled."""
@@ -198,11 +209,13 @@ class Asker:
                 timer.cancel()
 
     def halt(self, halt: Halt) -> None:
-        """Send nothing more; what is in flight may still be answered."""
+        """Send nothing more; what is in flight may still be answered, for a while."""
         if self.halted:
             return
         self.halted = halt
         self._drop()
+        if halt.kind in _GRACE_S:
+            asyncio.get_running_loop().call_later(_GRACE_S[halt.kind], self._give_up)
         self._on_halt(halt)
 
     async def close(self) -> None:
@@ -210,6 +223,14 @@ class Asker:
         self._drop()
         while self._tasks:
             await asyncio.wait(self._tasks)
+
+    def _give_up(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+
+    def _no_disk(self, error: DatasetError) -> None:
+        """Halt: the disk does not take what was paid for."""
+        self.halt(Halt("refused", f"{error.where}: {error.reason}", error.remedy))
 
     def _drop(self) -> None:
         for job in [*self._ready, *(job for _, job in self._later)]:
@@ -263,30 +284,36 @@ class Asker:
     async def _send(self, job: _Job, reserved_usd: float, tokens: float) -> None:
         loop = asyncio.get_running_loop()
         started = loop.time()
-        body = {name: value for name, value in job.request.body.items() if name not in self._left_out}
+        body = sent_body(job.request.body, self._left_out)
         self.tally.requests += 1
         self.tally.started_at = min(self.tally.started_at, started)
         self.tally.most_in_flight = max(self.tally.most_in_flight, self._pace.in_flight)
+        reply = None
         try:
             reply = await self._client.send(body)
             self.tally.ended_at = loop.time()
             self.tally.busy_s += self.tally.ended_at - started
-            self._heard(job, reply, tokens, self.tally.ended_at)
-        except DatasetError as error:  # the disk does not take what was paid for
+            self._heard(job, reply, body, tokens, self.tally.ended_at)
+        except DatasetError as error:
             self._fail(job, Unanswered())
-            self.halt(Halt("refused", f"{error.where}: {error.reason}", error.remedy))
+            self._no_disk(error)
+        except asyncio.CancelledError:
+            self._fail(job, Unanswered())
+            raise
         except Exception as error:
-            self._fail(
-                job, MotionError(job.request.motion_id, f"unexpected {error!r}"[:300], "Please report it.")
-            )
+            reason = self._client.scrub(f"unexpected {error!r}")[:300]
+            self._fail_motion(job, reason, "Please report it.")
         finally:
+            if reply is None:
+                self._pace.failed(loop.time(), overrun=False)
             self._reserved_usd -= reserved_usd
             self._changed.set()
 
-    def _heard(self, job: _Job, reply: Reply, tokens: float, now: float) -> None:
+    def _heard(self, job: _Job, reply: Reply, body: dict[str, Any], tokens: float, now: float) -> None:
         if reply.outcome is Outcome.ANSWERED:
             self._pace.answered(reply.headers, tokens, now)
             self._silent_since = None
+            self._refused_in_row = 0
             self._read(job, reply.body)
         elif reply.outcome is Outcome.RATE_LIMITED:
             self.tally.rate_limited += 1
@@ -297,10 +324,10 @@ class Asker:
             self._broke(job, reply, now)
         else:
             self._pace.failed(now, overrun=False)
-            self._refused(job, reply)
+            self._refused(job, reply, body)
 
     def _broke(self, job: _Job, reply: Reply, now: float) -> None:
-        """Ask again after a while; give the motion up where others are answered meanwhile."""
+        """Ask again after a while; give the motion up where it seems to be to blame."""
         self.tally.broken += 1
         self._pace.failed(now, overrun=reply.overrun)
         delay = self._pace.backoff(job.broken)
@@ -309,7 +336,9 @@ class Asker:
         patience = _PATIENCE_S if self.tally.answered else _FIRST_PATIENCE_S
         impatient = self._no_patience(patience, now)
         often = job.broken >= _MOST_BROKEN
-        if often and (self._silent_since or 0.0) > job.broken_since:  # others were answered meanwhile
+        others_answered = (self._silent_since or 0.0) > job.broken_since
+        last_ones = impatient and self.tally.answered > 0 and len(self._by_key) <= _FEW
+        if often and (others_answered or last_ones):
             self._fail_motion(job, f"{reply.reason}, {job.broken} times", AGAIN)
         else:
             self._again(job, now, delay, impatient and often, reply)
@@ -329,14 +358,27 @@ class Asker:
         else:
             heapq.heappush(self._later, (now + delay, job))
 
-    def _refused(self, job: _Job, reply: Reply) -> None:
-        """The endpoint will not answer this request, or none at all."""
-        optional = reply.parameter in job.request.body and reply.parameter not in ESSENTIAL
-        if reply.outcome is Outcome.STOP and optional and reply.parameter not in self._left_out:
-            self._left_out.add(reply.parameter)
-        if reply.parameter in self._left_out and not self.halted:
+    def _at_once(self, job: _Job) -> None:
+        if self.halted:
+            self._fail(job, Unanswered())
+        else:
             heapq.heappush(self._ready, job)
-        elif reply.outcome is Outcome.STOP and not (reply.status in (400, 422) and self.tally.answered):
+
+    def _refused(self, job: _Job, reply: Reply, body: dict[str, Any]) -> None:
+        """The endpoint will not answer this request, or none at all.
+
+        Args:
+            job: the request.
+            reply: what came back.
+            body: what was sent; a value in it that the endpoint refuses is left out from now on.
+        """
+        if reply.outcome is Outcome.STOP and reply.parameter in body and reply.parameter not in ESSENTIAL:
+            self._left_out.add(reply.parameter)
+            self._at_once(job)
+            return
+        self._refused_in_row += 1
+        others_answered = self.tally.answered and self._refused_in_row <= _MOST_REFUSED
+        if reply.outcome is Outcome.STOP and not (reply.status in (400, 422) and others_answered):
             self._fail(job, Unanswered())
             self.halt(Halt("refused", reply.reason, reply.remedy))
         else:
@@ -364,14 +406,11 @@ class Asker:
         if job.earlier is not None:
             self._fail_motion(job, f"the model's answer cannot be used: {reason}", AGAIN)
             return
-        if self.halted:
-            self._fail(job, Unanswered())
-            return
         message = {"role": "user", "content": self._asked.prompt.retry_message(reason)}
         share = LONGER if finish_reason(body) == "length" else 1.0
         job.request = with_messages(job.request, [message], output_share=share)
         job.earlier = answer
-        heapq.heappush(self._ready, job)
+        self._at_once(job)
 
     def _counted_answer(self, job: _Job, body: dict[str, Any]) -> tuple[Answer, float | None]:
         """Count a response's tokens and price, and add those of the answer before it to the motion's."""
@@ -397,15 +436,14 @@ class Asker:
         )  # fmt: skip
 
     def _usd(self, job: _Job, tokens_in: int, cached: int, tokens_out: int) -> float | None:
-        """Price a response; one that tells no tokens is priced as those before it, so that budgets hold."""
+        """Price a response; tokens that it does not tell count as before, so that budgets hold."""
         if self._price is None:
             return None
-        if not tokens_in and not tokens_out:
-            expected_in, expected_out = self._expected_tokens(job)
-            return self._price.cost(expected_in, 0, expected_out)
+        expected_in, expected_out = self._expected_tokens(job)
+        all_in, out = tokens_in or expected_in, tokens_out or expected_out
         # Where writing into the prompt cache costs more, all that was not read from it may have been.
-        written = tokens_in - cached if self._price.cache_write else 0
-        return self._price.cost(tokens_in, cached, tokens_out, written_tokens=written)
+        written = all_in - cached if self._price.cache_write else 0
+        return self._price.cost(all_in, cached, out, written_tokens=written)
 
     def _fail_motion(self, job: _Job, reason: str, remedy: str) -> None:
         self._fail(job, MotionError(job.request.motion_id, reason, remedy))

@@ -7,8 +7,10 @@ sees it, because some echo it.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 KEY_VARIABLE: Final = "OPENAI_API_KEY"
 NO_KEY: Final = "none"  # local servers want none, and the client insists on one
 SCRUBBED: Final = "[key]"
+_SHORTEST_KEY: Final = 8  # what is shorter is no secret but a word, such as "none", and stands in answers
 _JSON: Final[Any] = {"headers": {"Content-Type": "application/json"}}
 
 _OUT_OF_MONEY: Final = (
@@ -85,8 +88,9 @@ class Client:
     """Sends requests to one endpoint."""
 
     def __init__(self, base_url: str | None, in_flight: int, timeout_s: float) -> None:
-        self._key = os.environ.get(KEY_VARIABLE, "").strip()
-        self._openai = _open(base_url, self._key or NO_KEY, in_flight, timeout_s)
+        key = os.environ.get(KEY_VARIABLE, "").strip()
+        self._key = key_pattern(key)
+        self._openai = _open(base_url, key or NO_KEY, in_flight, timeout_s)
         self._timeout_s = timeout_s
 
     async def send(self, body: dict[str, Any]) -> Reply:
@@ -96,11 +100,14 @@ class Client:
 
         try:
             content = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
-            response = await self._openai.post(
-                "/chat/completions", cast_to=httpx2.Response, content=content, options=_JSON
-            )
+            async with asyncio.timeout(self._timeout_s):  # the client's own begins anew with every byte
+                response = await self._openai.post(
+                    "/chat/completions", cast_to=httpx2.Response, content=content, options=_JSON
+                )
             return self._answered(response.content, _lower(response.headers))
-        except openai.APITimeoutError:
+        except (openai.APITimeoutError, TimeoutError) as error:
+            if isinstance(error.__cause__, httpx2.ConnectTimeout):  # so the client calls a refused one, too
+                return Reply(Outcome.BROKEN, reason=self.scrub(f"no connection ({_words(error.__cause__)})"))
             return Reply(Outcome.BROKEN, reason=f"no answer within {self._timeout_s:.0f} s", overrun=True)
         except openai.APIStatusError as error:
             text = self.scrub(error.response.text)
@@ -113,17 +120,22 @@ class Client:
 
     def scrub(self, text: str) -> str:
         """Take the key out of a text."""
-        return text.replace(self._key, SCRUBBED) if self._key else text
+        return self._key.sub(SCRUBBED, text) if self._key else text
 
     def _answered(self, content: bytes, headers: Mapping[str, str]) -> Reply:
         try:
-            body = json.loads(self.scrub(content.decode("utf-8", "replace")))
+            text = self.scrub(content.decode("utf-8", "replace"))
+            body = json.loads(text)
         except (ValueError, RecursionError):
             return Reply(Outcome.BROKEN, reason="the endpoint answered with no JSON", headers=headers)
-        choices = body.get("choices") if isinstance(body, dict) else None
-        if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
-            return Reply(Outcome.BROKEN, reason="the endpoint's answer has no choices", headers=headers)
-        return Reply(Outcome.ANSWERED, body=body, headers=headers)
+        body = body if isinstance(body, dict) else {}
+        choices = body.get("choices")
+        if isinstance(choices, list) and choices and isinstance(choices[0], dict):
+            return Reply(Outcome.ANSWERED, body=body, headers=headers)
+        error = body.get("error")
+        if isinstance(error, dict):  # some proxies send errors with status 200
+            return status_reply(_status_within(error), text, headers)
+        return Reply(Outcome.BROKEN, reason="the endpoint's answer has no choices", headers=headers)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -168,6 +180,20 @@ def _error_of(text: str) -> tuple[str, str, str]:
     return known, message, str(error.get("param") or "")
 
 
+def _status_within(error: Mapping[str, Any]) -> int:
+    """Find the status that an error tells of itself; 500 where it tells none."""
+    code = str(error.get("code") or error.get("status") or "")
+    return int(code) if re.fullmatch("[45][0-9]{2}", code) else 500
+
+
+def key_pattern(key: str) -> re.Pattern[str] | None:
+    """Make the pattern of a key as an endpoint may repeat it, its signs escaped by JSON or not."""
+    if len(key) < _SHORTEST_KEY:
+        return None
+    signs = (rf"(?:\\?{re.escape(c)}|\\u00(?i:{ord(c):02x}))" for c in key)
+    return re.compile("".join(c if c.isalnum() else sign for c, sign in zip(key, signs, strict=True)))
+
+
 def _lower(headers: Mapping[str, str]) -> dict[str, str]:
     return {name.lower(): value for name, value in headers.items()}
 
@@ -180,9 +206,12 @@ def _open(base_url: str | None, key: str, in_flight: int, timeout_s: float) -> A
     """Open the client.
 
     Raises:
-        MotionError: it is not installed, OpenAI's own endpoint is meant and there is no key, or the address
-            is none.
+        MotionError: it is not installed, OpenAI's own endpoint is meant and there is no key, or the key or
+            the address cannot be one.
     """
+    if not (key.isascii() and key.isprintable()) or " " in key:
+        reason = "it holds blanks, or signs that no key has"
+        raise MotionError(KEY_VARIABLE, reason, "Copy the key again, and nothing else.")
     try:
         import httpx2
         from openai import AsyncOpenAI, DefaultAioHttpClient

@@ -74,8 +74,10 @@ def parse_answer(text: str) -> dict[str, str]:
     except ValidationError as error:
         reasons = [_reason(one["type"], one["loc"]) for one in error.errors(include_url=False)]
         raise AnswerError(_joined(reasons)) from None
-    sentences = {field: _tidy(field, value) for field, value in form.model_dump().items()}
-    wrong = {field: _fault(field, sentence) for field, sentence in sentences.items()}
+    values: dict[str, str] = form.model_dump()
+    untidy = [field for field, value in values.items() if not _as_asked(field, value)]
+    sentences = values | {field: _tidy(field, values[field]) for field in untidy}
+    wrong = {field: _fault(field, sentences[field]) for field in untidy}
     reasons = [f"field {field} {fault}" for field, fault in wrong.items() if fault]
     if reasons:
         raise AnswerError(_joined(reasons))
@@ -172,6 +174,23 @@ _ROW: Final = re.compile(r"\d+(?:\.\d+)?(?:\s*-\s*\d+(?:\.\d+)?)? s\b")
 _MARKUP: Final = frozenset("{}|[]<>\\")
 
 
+# Most sentences: a capital, words of ASCII, single blanks, a full stop. None of the words that may stand for
+# "no notable movement" or "not determined", nothing that may be a label or the name of a field.
+_PROSE: Final = re.compile(r"[A-Z][A-Za-z'-]*,? [A-Za-z]+(?:[,;]? [A-Za-z0-9.'/()%-]*[A-Za-z0-9)%])*\.")
+_SAYS_NOTHING: Final = re.compile(r"\b(?:no|not|none|nothing|n/?a|un\w+|cannot|can't)\b", re.IGNORECASE)
+_FIXED: Final = frozenset({NO_MOVEMENT, NOT_DETERMINED})
+_NAMES: Final = {field: frozenset({spoken(field), f"the {spoken(field)}"}) for field in FIELDS}
+
+
+def _as_asked(field: str, text: str) -> bool:
+    """Tell quickly whether a text is a sentence in which there is nothing to tidy; in doubt it is not."""
+    if text in _FIXED:
+        return True
+    if not 20 <= len(text) <= MOST_CHARACTERS or _PROSE.fullmatch(text) is None:
+        return False
+    return _SAYS_NOTHING.search(text) is None and text[:-1].lower() not in _NAMES[field]
+
+
 def _plain(text: str) -> str:
     """Take out what nobody sees and collapse white space."""
     if text.isascii() and text.isprintable():
@@ -224,6 +243,6 @@ def _fault(field: str, text: str) -> str:
         return "holds markup, JSON or a row of the table where a sentence was asked for"
     words = re.findall(r"[^\W\d_]+", text)
     too_short = len(words) < 2 if text.isascii() else sum(map(len, words)) < 4
-    if too_short or text.strip(" .").lower() in (spoken(field), f"the {spoken(field)}"):
+    if too_short or text.strip(" .").lower() in _NAMES[field]:
         return "is not a sentence"
     return ""

@@ -20,9 +20,11 @@ _WINDOW: Final = 24  # outcomes looked at
 _STORM: Final = 0.5  # share of them that were refused for their rate
 _SHRINK: Final = 0.7
 _SHRINK_EVERY_S: Final = 1.0
-_FIRST_WAIT_S: Final = 0.25
+_CALM_S: Final = 30.0  # after the last shrinking the limit grows fast again
+_FIRST_WAIT_S: Final = 0.1
 _LONGEST_WAIT_S: Final = 60.0
 _MINUTE_S: Final = 60.0
+_ROUNDING: Final = 1e-9
 _PART: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s)")
 _UNITS: Final = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -31,23 +33,31 @@ Headers = Mapping[str, str]
 
 @dataclass(slots=True)
 class _Bucket:
-    """So much a minute: it fills evenly, and holds at most what ten seconds bring."""
+    """So much a minute: it fills evenly, and holds at most what a second brings, or one.
+
+    It fills so slowly that what it held to begin with is not too much for the first minute: of whole requests
+    no minute sees more than `per_minute`; of tokens at most one request more.
+    """
 
     per_minute: float
-    level: float
-    filled_at: float
+    level: float = field(init=False)
+    filled_at: float = -math.inf
+
+    def __post_init__(self) -> None:
+        self.level = self.capacity
 
     def wait_for(self, amount: float, now: float) -> float:
         """Tell how long until so much may be taken, seconds; what is too much waits until it is full."""
-        rate = self.per_minute / _MINUTE_S
+        rate = (self.per_minute + 1 - self.capacity) / _MINUTE_S
         self.level = min(self.capacity, self.level + (now - self.filled_at) * rate)
         self.filled_at = now
-        return max(0.0, (min(amount, self.capacity) - self.level) / rate)
+        missing = min(amount, self.capacity) - self.level
+        return missing / rate if missing > _ROUNDING * self.capacity else 0.0
 
     @property
     def capacity(self) -> float:
         """What it holds at most."""
-        return max(1.0, self.per_minute / 6)
+        return max(1.0, self.per_minute / _MINUTE_S)
 
 
 @dataclass(slots=True)
@@ -83,21 +93,21 @@ class Pace:
         """
         if self.in_flight >= max(1, int(self.limit)):
             return math.inf
-        waits = [bucket.wait_for(amount, now) for bucket, amount in self._taken(tokens, now)]
+        waits = [bucket.wait_for(amount, now) for bucket, amount in self._taken(tokens)]
         return max([0.0, self._paused_until - now, *waits])
 
     def start(self, tokens: float, now: float) -> None:
         """Count a request that goes now."""
         self.in_flight += 1
-        for bucket, amount in self._taken(tokens, now):
+        for bucket, amount in self._taken(tokens):
             bucket.level -= amount
 
-    def _taken(self, tokens: float, now: float) -> list[tuple[_Bucket, float]]:
+    def _taken(self, tokens: float) -> list[tuple[_Bucket, float]]:
         limits = (("requests", self.requests_per_minute, 1.0), ("tokens", self.tokens_per_minute, tokens))
         taken = []
         for name, per_minute, amount in limits:
             if per_minute:
-                bucket = self._buckets.setdefault(name, _Bucket(per_minute, per_minute / 6, now))
+                bucket = self._buckets.setdefault(name, _Bucket(per_minute))
                 taken.append((bucket, amount))
         return taken
 
@@ -105,7 +115,8 @@ class Pace:
         """Hear of a request that the endpoint took, with what it says of its limits."""
         self.in_flight -= 1
         self._recent.append(False)
-        self.limit = min(self.most, self.limit + 1 / max(self.limit, 1.0))
+        step = 1.0 if now - self._shrunk_at > _CALM_S else 1 / self.limit  # doubles, or one more, a round
+        self.limit = min(self.most, self.limit + step)
         reset = _reset_s(headers, tokens)
         if reset is not None:
             self._paused_until = max(self._paused_until, now + reset)

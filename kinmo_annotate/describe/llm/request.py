@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any
+from typing import Any, Final
 
 from kinmo_annotate.describe.llm.form import RESPONSE_FORMAT
 from kinmo_annotate.describe.llm.prompt import Prompt
 
 Message = dict[str, str]
+MOST_TOKENS: Final = "max_completion_tokens"
+MOST_TOKENS_BEFORE: Final = "max_tokens"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,7 @@ def make_request(motion_id: str, fields: Mapping[str, str], asked: Asked) -> Req
         "model": asked.model,
         "messages": messages,
         "response_format": RESPONSE_FORMAT,
-        "max_completion_tokens": asked.output_tokens,
+        MOST_TOKENS: asked.output_tokens,
         **asked.options,
     }
     return _keyed(motion_id, asked.prompt.fingerprint, body)
@@ -86,12 +88,26 @@ def with_messages(request: Request, more: Sequence[Message], *, output_share: fl
         more: messages that follow.
         output_share: how much longer the answer may be.
     """
-    most = int(request.body["max_completion_tokens"] * output_share)
+    most = int(request.body[MOST_TOKENS] * output_share)
     body = request.body | {
         "messages": [*request.body["messages"], *more],
-        "max_completion_tokens": most,
+        MOST_TOKENS: most,
     }
     return _keyed(request.motion_id, request.prompt_version, body)
+
+
+def sent_body(body: Mapping[str, Any], refused: Container[str]) -> dict[str, Any]:
+    """Give a request's body as an endpoint takes it.
+
+    Args:
+        body: of the request.
+        refused: names of values that the endpoint does not take. Older servers know the most tokens of an
+            answer by another name.
+    """
+    sent = {name: value for name, value in body.items() if name not in refused}
+    if MOST_TOKENS in refused and MOST_TOKENS_BEFORE not in refused:
+        sent[MOST_TOKENS_BEFORE] = body[MOST_TOKENS]
+    return sent
 
 
 def _keyed(motion_id: str, prompt_version: str, body: dict[str, Any]) -> Request:
