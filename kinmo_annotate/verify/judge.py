@@ -21,6 +21,7 @@ from kinmo_annotate.verify.rhythms import (
     flights_of,
     in_time,
     least_cycles,
+    passes_of,
     repeats_of,
     steps_of,
     take_turns,
@@ -29,8 +30,8 @@ from kinmo_annotate.verify.stillness import judge_pose, judge_stillness, moves_a
 
 # Writers tell time roughly.
 _TIME_S: Final = 0.5
-_SUPPORTED_FROM: Final = 0.8
-_ABSENT_BELOW: Final = 0.75
+_SUPPORTED_FROM: Final = 0.9
+_ABSENT_BELOW: Final = 0.85
 # Around the time that is said (margin in s): so little of what is claimed, and so much of its opposite, in
 # units of notable, that the movement went the other way.
 _TIGHT: Final = {
@@ -134,7 +135,7 @@ def _judge_action(evidence: Evidence, claim: Claim, action: str) -> Verdict:
     if action in ("together", "alternate"):
         return _judge_together(evidence, field, action, frames)
     if action in PLACES and (field, "up") in signals.values:
-        verdict = _judge_place(signals, field, action, frames)
+        verdict = _judge_place(signals, claim, action, frames)
         # the place of a pair is that of the whole limbs; where their tips are is another question
         return (
             Verdict(NOT_CHECKABLE, verdict.evidence)
@@ -252,13 +253,17 @@ def _judge_together(evidence: Evidence, field: str, action: str, frames: slice) 
     return Verdict(SUPPORTED, "")
 
 
-def _judge_place(signals: Signals, field: str, action: str, frames: slice) -> Verdict:
+def _judge_place(signals: Signals, claim: Claim, action: str, frames: slice) -> Verdict:
     """Hold a claimed change of place against b minus a along that axis of the body: its sign changes."""
+    field, notable = claim.about, ACTIONS["pair", action].notable
     channel, sign = PLACES[action]
     x = signals.values[field, channel][frames]
     amount = _flip(sign * x) if action != "cross" else max(_flip(x), _flip(-x))
-    if amount >= _ABSENT_BELOW * ACTIONS["pair", action].notable:
-        return Verdict(SUPPORTED, f"{amount:.2f} m")
+    if amount >= _ABSENT_BELOW * notable:
+        tally = Tally(passes_of(sign * x, notable))
+        if action == "cross" or abs(claim.often) < 2 or tally.fits(claim.often, 1.0):
+            return Verdict(SUPPORTED, f"{amount:.2f} m")
+        return Verdict(CONTRADICTED, f"it {words_of(field, action)} the other {tally} times")
     if action == "cross" and field == "left_arm__right_arm":
         gap = signals.values["left_arm", "out"][frames] + signals.values["right_arm", "out"][frames]
         if gap.min() < _WRISTS_CROSS_M:

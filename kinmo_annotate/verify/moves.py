@@ -20,7 +20,7 @@ class Move(NamedTuple):
         channels: signals of the field; the one that changes most tells.
         sign: 1 where the signal grows, -1 where it falls.
         shape: what is made of the signal first: "" nothing, "away" what lies on the other side of upright is
-            cut off, "off" its distance from upright.
+            cut off, "off" its way back to upright from either side.
         words: how it is said after a subject.
         opposite: the action that goes the other way, "" where it is no single one.
     """
@@ -132,15 +132,11 @@ def shaped(signals: Signals, field: str, action: str, frames: slice = slice(None
     if move is None:
         return []
     seen = [signals.values[field, c][frames] for c in move.channels if (field, c) in signals.values]
-    upright = -_UPRIGHT_SHARE * ACTIONS[kind, action].notable
-    return [_shaped(x, move, upright) for x in seen]
-
-
-def _shaped(x: Array, move: Move, upright: float) -> Array:
-    if move.shape == "off":
-        return -np.abs(x)
-    x = x if move.sign > 0 else -x
-    return np.maximum(x, upright) if move.shape == "away" else x
+    beyond = _UPRIGHT_SHARE * ACTIONS[kind, action].notable
+    if move.shape == "off":  # from either side, and a little past upright
+        return [np.minimum(side, beyond) for x in seen for side in (x, -x)]
+    turned = [x if move.sign > 0 else -x for x in seen]
+    return [np.maximum(x, -beyond) for x in turned] if move.shape == "away" else turned
 
 
 _OTHER_WORDS: Final = {

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-import numpy as np
-
 from kinmo_annotate.claims import Claim, Time
 from kinmo_annotate.differences.swings import cycles, swings
 from kinmo_annotate.schema.vocabulary import ACTIONS, field_kind
-from kinmo_annotate.signals import Array
 from kinmo_annotate.verify.evidence import Evidence
 from kinmo_annotate.verify.findings import CONTRADICTED, Finding
 from kinmo_annotate.verify.moves import PLACES, shaped, words_of
+from kinmo_annotate.verify.rhythms import passings
 
 _SURE_S: Final = 0.1
 _SHARE: Final = 0.7
@@ -113,17 +111,10 @@ def _times_of(evidence: Evidence, claim: Claim) -> list[tuple[int, int]]:
             found += [(c.start, c.end) for c in cycles(x, least, _LONGEST_HALF_S * signals.fps)]
         elif action in PLACES and (claim.about, "up") in signals.values:
             channel, sign = PLACES[action]
-            found += _passings(
+            found += passings(
                 sign * signals.values[claim.about, channel], ACTIONS["pair", action].notable / 2
             )
         elif known is not None:
             for x in shaped(signals, claim.about, action):
                 found += [(s.start, s.end) for s in swings(x, _SHARE * known.notable) if s.delta > 0]
     return found
-
-
-def _passings(x: Array, margin: float) -> list[tuple[int, int]]:
-    """Frames at which a signal (T,) goes from below zero to above it, by so much on either side."""
-    settled = np.flatnonzero(np.abs(x) > margin)
-    passes = np.flatnonzero((x[settled[:-1]] < 0) & (x[settled[1:]] > 0))
-    return [(int(settled[i]), int(settled[i + 1])) for i in passes]

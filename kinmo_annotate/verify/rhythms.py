@@ -26,7 +26,7 @@ _CYCLES: Final[dict[str, tuple[tuple[str, float], ...]]] = {
 CYCLIC: Final = frozenset((*_CYCLES, "circle"))
 FOOTWORK: Final = frozenset(("step", "jump", "hop"))
 # Writers draw the line between small and large differently: counts between these shares of it are all right.
-_SHARES: Final = (1.0, 0.6, 1.3)
+_SHARES: Final = (1.0, 0.7, 1.3)
 _OFF: Final = 0.25
 _LOW_HAND_M: Final = -0.3
 _WAVING_S: Final = 0.4
@@ -151,6 +151,19 @@ def _swings(extremes: list[float], least: float) -> tuple[int, int]:
         elif way == 0:
             low, high = min(low, value), max(high, value)
     return rises, falls
+
+
+def passings(x: Array, margin: float) -> list[tuple[int, int]]:
+    """Frames at which a signal (T,) goes from below zero to above it, by so much on either side."""
+    settled = np.flatnonzero(np.abs(x) > margin)
+    passes = np.flatnonzero((x[settled[:-1]] < 0) & (x[settled[1:]] > 0))
+    return [(int(settled[i]), int(settled[i + 1])) for i in passes]
+
+
+def passes_of(x: Array, notable: float) -> Iterator[float]:
+    """How often a signal (T,) comes to be above zero, by each margin that one may count by."""
+    for share in _SHARES:
+        yield len(passings(x, share * notable))
 
 
 # feet ------------------------------------------------------------------------------------------------------

@@ -32,6 +32,8 @@ def mirrored(sentences: dict[str, str]) -> dict[str, str]:
 
 def is_plain(event: Event) -> bool:
     action = action_of(event.field, event.action)
+    if event.action in ("together", "alternate"):  # told of some pairs that keep time, and not of others
+        return False
     return action.unit == "cycles" or event.amount >= PLAIN * action.notable
 
 
@@ -73,12 +75,12 @@ def rates(motions: list[Motion]) -> dict[str, float]:
     }
 
 
-@pytest.mark.parametrize("step", [120, pytest.param(10, marks=pytest.mark.slow)])
-def test_swapped_sides_are_found_in_real_motions(shared_data: Path, step: int) -> None:
+@pytest.mark.parametrize(("step", "least"), [(60, 0.9), pytest.param(10, 0.95, marks=pytest.mark.slow)])
+def test_swapped_sides_are_found_in_real_motions(shared_data: Path, step: int, least: float) -> None:
     source = open_source(shared_data / "mocap")
     motions = [source.load(entry) for entry in list(source.entries())[3::step]]
     found = rates(motions)
     print({name: round(rate, 4) for name, rate in found.items()})  # noqa: T201
     assert found["asymmetric"] >= len(motions) / 2
-    assert found["found"] >= 0.95
+    assert found["found"] >= least
     assert found["wrong per claim"] <= 0.03
