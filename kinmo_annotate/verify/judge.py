@@ -260,9 +260,11 @@ def _judge_place(signals: Signals, claim: Claim, action: str, frames: slice) -> 
     x = signals.values[field, channel][frames]
     amount = _flip(sign * x) if action != "cross" else max(_flip(x), _flip(-x))
     if amount >= _ABSENT_BELOW * notable:
-        tally = Tally(passes_of(sign * x, notable))
-        if action == "cross" or abs(claim.often) < 2 or tally.fits(claim.often, 1.0):
+        if action == "cross" or abs(claim.often) < 2:
             return Verdict(SUPPORTED, f"{amount:.2f} m")
+        tally = Tally(passes_of(sign * x, notable))
+        if tally.fits(claim.often, 1.0):
+            return Verdict(SUPPORTED, f"{tally} times")
         return Verdict(CONTRADICTED, f"it {words_of(field, action)} the other {tally} times")
     if action == "cross" and field == "left_arm__right_arm":
         gap = signals.values["left_arm", "out"][frames] + signals.values["right_arm", "out"][frames]

@@ -37,7 +37,7 @@ _BEGUN: Final = 8
 _AIRBORNE_M, _DOWN_M, _RISE_M = 0.04, 0.07, 0.03
 _LANDING_S: Final = 0.15
 _WIDE_M: Final = 0.12
-_SWING_M, _SWING_M_S = 0.06, 0.05
+_SWING_M, _SWING_M_S, _CLEARLY_M_S = 0.06, 0.05, 0.3
 # the signals that two limbs swing in
 _SWINGING: Final = {
     ("arm", "arm"): (("forward", 1.5), ("up", 1.0), ("out", 1.0)),
@@ -130,7 +130,7 @@ def repeats_of(signals: Signals, field: str, action: str, frames: slice) -> Iter
 
 def _extremes(x: Array) -> list[float]:
     """The values of a signal (T,) where it turns, and its first and last."""
-    step = np.diff(x)
+    step = x[1:] - x[:-1]
     turns = np.flatnonzero(step[1:] * step[:-1] <= 0) + 1
     return [float(x[0]), *x[turns].tolist(), float(x[-1])]
 
@@ -162,8 +162,16 @@ def passings(x: Array, margin: float) -> list[tuple[int, int]]:
 
 def passes_of(x: Array, notable: float) -> Iterator[float]:
     """How often a signal (T,) comes to be above zero, by each margin that one may count by."""
+    extremes = _extremes(x)
     for share in _SHARES:
-        yield len(passings(x, share * notable))
+        margin, side, passes = share * notable, 0, 0
+        for value in extremes:
+            if value > margin:
+                passes += side < 0
+                side = 1
+            elif value < -margin:
+                side = -1
+        yield passes
 
 
 # feet ------------------------------------------------------------------------------------------------------
@@ -233,11 +241,14 @@ def in_time(signals: Signals, field: str, frames: slice) -> float | None:
     best, told = _SWING_M_S, None
     for channel, weight in _SWINGING.get((first[-3:], second[-3:]), _MIXED):
         # by their speeds, in which a slow raise of both arms does not hide that they swing in turn
-        x, y = (np.diff(signals.values[limb, channel][frames]) for limb in (first, second))
+        x, y = signals.values[first, channel][frames], signals.values[second, channel][frames]
+        x, y = x[1:] - x[:-1], y[1:] - y[:-1]
         size_x, size_y = float(x @ x), float(y @ y)
         size = weight * signals.fps * (min(size_x, size_y) / len(x)) ** 0.5
         if size > best:
             best, told = size, float(x @ y) / (size_x * size_y) ** 0.5
+        if best > _CLEARLY_M_S:
+            break
     return told
 
 
