@@ -1,12 +1,12 @@
 """Coefficients of agreement and their intervals: functions of label arrays, many tables at once.
 
-Every coefficient here is a ratio of sums over items, so an item is first turned into what it adds to those sums
-(`item_sums`), the items of a motion are added up, and a resample of motions is one matrix product. Shapes: N
-items, E evaluators, q labels, M motions, F fields; `...` is any number of axes in front.
+Every coefficient here is a ratio of sums over items. So an item is first turned into what it adds to those
+sums (`item_sums`), the items of a motion are added up, and a resample of motions is one matrix product.
+Shapes: N items, E evaluators, q labels, M motions, F fields, B resamples; `...` is any axes in front.
 
-Sources: Cohen 1960 (kappa); Fleiss 1971 (kappa of many); Gwet 2008, Br. J. Math. Stat. Psychol. 61, equations for
-AC1 with missing labels as in Gwet 2014, chapter 2; Krippendorff 2011, "Computing Krippendorff's Alpha-Reliability"
-(nominal). Efron & Tibshirani 1993, chapter 13 (percentile interval), motions being the unit that is drawn.
+Sources: Cohen 1960 (kappa); Fleiss 1971 (kappa of many); Gwet 2008, Br. J. Math. Stat. Psychol. 61 (AC1),
+with missing labels as in Gwet 2014, chapter 2; Krippendorff 2011, "Computing Krippendorff's
+Alpha-Reliability" (nominal); Efron & Tibshirani 1993, chapter 13 (percentile interval), motions being drawn.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def item_sums(labels: Integers, q: int) -> Sums:
 
 
 def by_motion(values: Floats, motion: Integers, field: Integers, motions: int, fields: int) -> Floats:
-    """Add values of items up per motion and field: (N, ...) -> (M, F + 1, ...); the last is all fields together."""
+    """Add items up per motion and field: (N, ...) -> (M, F + 1, ...); the last is all fields together."""
     added = np.zeros((motions, fields + 1, *values.shape[1:]))
     np.add.at(added, (motion, field), values)
     added[:, -1] = added[:, :-1].sum(1)
@@ -92,7 +92,7 @@ def draw(motions: int, resamples: int, seed: int) -> Floats:
 
 
 def weighted(parts: Sums, weights: Floats) -> Sums:
-    """Add motions up, each as often as it was drawn: arrays (M, ...) and weights (B, M) -> arrays (B, ...)."""
+    """Add motions up, each as often as it was drawn: (M, ...) and weights (B, M) -> (B, ...)."""
     return Sums(*(np.tensordot(weights, part, 1) for part in parts))
 
 
@@ -124,8 +124,8 @@ def kappa(sums: Sums) -> Floats:
 def ac1(sums: Sums) -> Floats:
     """Gwet's AC1 (Gwet 2008): chance agreement is that of labels guessed where the item is hard; (...).
 
-    pe = sum over labels of p (1 - p) / (q - 1), p being the mean share of a label. Defined wherever there is an
-    item with a pair, since pe stays below 1.
+    pe = sum over labels of p (1 - p) / (q - 1), p being the mean share of a label. Defined wherever there is
+    an item with a pair, since pe stays below 1.
     """
     share = ratio(sums.shares, sums.judged[..., None])
     chance = (share * (1 - share)).sum(-1) / (share.shape[-1] - 1)
@@ -133,7 +133,7 @@ def ac1(sums: Sums) -> Floats:
 
 
 def alpha(sums: Sums) -> Floats:
-    """Krippendorff's alpha for nominal labels, missing ones allowed; (...). NaN where only one label was given."""
+    """Krippendorff's alpha for nominal labels, missing ones allowed; NaN where all are one label; (...)."""
     total = sums.counts.sum(-1)
     expected = total * (total - 1) - (sums.counts * (sums.counts - 1)).sum(-1)
     return 1 - ratio((total - 1) * (total - sums.matching), expected)
@@ -142,8 +142,7 @@ def alpha(sums: Sums) -> Floats:
 def interval(values: Floats, confidence: float = 0.95) -> Floats:
     """Percentile interval over the first axis: (B, ...) -> (2, ...).
 
-    Resamples in which the figure is undefined are left out; NaN where it always is, or where all resamples
-    are alike for want of a second motion (the caller knows that: see `draw`).
+    Resamples in which the figure is undefined are left out; NaN where it always is.
     """
     tail = (1 - confidence) / 2
     undefined = np.isnan(values).all(0)
@@ -152,6 +151,6 @@ def interval(values: Floats, confidence: float = 0.95) -> Floats:
 
 
 def confusion(first: Integers, second: Integers, q: int) -> Integers:
-    """Count pairs of labels: (q, q), rows the first evaluator's; items that one has not labelled are left out."""
+    """Count pairs of labels: (q, q), rows the first evaluator's; items without a pair are left out."""
     both = (first != MISSING) & (second != MISSING)
     return np.bincount(first[both] * q + second[both], minlength=q * q).reshape(q, q)

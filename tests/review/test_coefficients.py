@@ -37,30 +37,34 @@ def totals(labels, q):
     return Sums(*(part.sum(0) for part in item_sums(np.asarray(labels), q)))
 
 
-# Cohen's diagnosis table: personality disorder, neurosis, psychosis, two judges, 200 cases. Printed in Cohen 1968,
-# "Weighted kappa", Psychol. Bull. 70, table 1, where the unweighted kappa of Cohen 1960 is given as .492; as data in
-# the R packages psych (`cohen.kappa`, "cohen reports .492") and DMAR (`diagnosis_agreement`).
-# By hand: po = (88 + 40 + 12) / 200 = .70; rows 120, 60, 20 and columns 100, 60, 40, so
-# pe = (120*100 + 60*60 + 20*40) / 200**2 = 16400 / 40000 = .41; kappa = (.70 - .41) / (1 - .41) = .29 / .59
+# Cohen's diagnosis table: personality disorder, neurosis, psychosis, two judges, 200 cases. Printed in
+# Cohen 1968, "Weighted kappa", Psychol. Bull. 70, table 1, where the unweighted kappa of Cohen 1960 is
+# given as .492; as data in the R packages psych (`cohen.kappa`, "cohen reports .492") and DMAR
+# (`diagnosis_agreement`).
+# By hand: po = (88 + 40 + 12) / 200 = .70; rows 120, 60, 20 and columns 100, 60, 40, so pe = (120*100 +
+# 60*60 + 20*40) / 200**2 = 16400 / 40000 = .41; kappa = (.70 - .41) / (1 - .41) = .29 / .59
 COHEN = [[88, 14, 18], [10, 40, 10], [2, 6, 12]]
 
-# Gwet's table of two abstractors and three kinds of pregnancy, 100 women (`cont3x3abstractors` of Gwet's own R package
-# irrCAC, vignette "Calculating chance-corrected agreement coefficients": kappa 0.7964094, AC1 0.8493305).
+# Gwet's table of two abstractors and three kinds of pregnancy, 100 women (`cont3x3abstractors` of Gwet's
+# own R package irrCAC, vignette "Calculating chance-corrected agreement coefficients": kappa 0.7964094, AC1
+# 0.8493305).
 # By hand: po = 89 / 100; rows 13, 27, 60; columns 13, 24, 63.
 # Kappa: pe = (13*13 + 27*24 + 60*63) / 100**2 = 4597 / 10000; (.89 - .4597) / (1 - .4597) = 4303 / 5403
-# AC1: p = .13, .255, .615; pe = (.13*.87 + .255*.745 + .615*.385) / 2 = .53985 / 2; (.89 - .269925) / .730075
+# AC1: p = .13, .255, .615; pe = (.13*.87 + .255*.745 + .615*.385) / 2 = .53985 / 2; (.89 - .269925) /
+# .730075
 GWET = [[13, 0, 0], [0, 20, 7], [0, 4, 56]]
 
-# Feinstein & Cicchetti 1990, "High agreement but low kappa: I", J. Clin. Epidemiol. 43; both tables as printed in
-# Gerstman, "Epidemiology Kept Simple", table 10.6, with kappa .70 and .32 at an agreement of .85.
+# Feinstein & Cicchetti 1990, "High agreement but low kappa: I", J. Clin. Epidemiol. 43; both tables as
+# printed in Gerstman, "Epidemiology Kept Simple", table 10.6, with kappa .70 and .32 at an agreement of
+# .85.
 # Balanced: pe = (49*46 + 51*54) / 10**4 = 5008 / 10**4; (.85 - .5008) / .4992
 # One-sided: pe = (90*85 + 10*15) / 10**4 = .78; (.85 - .78) / .22 = 7 / 22
 # AC1: p = 95 / 200, pe = 2 * .475 * .525 = .49875; p = 175 / 200, pe = 2 * .875 * .125 = .21875
 BALANCED, ONE_SIDED = [[40, 9], [6, 45]], [[80, 10], [5, 5]]
 
-# Gwet's own example of the paradox (Gwet 2002, "Kappa statistic is not satisfactory"; also van Oest 2019, table 4).
-# By hand: po = 118 / 125 = .944; pe = (123*120 + 2*5) / 125**2 = 14770 / 15625, which is more than po, so kappa is
-# (14750 - 14770) / (15625 - 14770) = -20 / 855. AC1: p = 243 / 250, pe = 2 * .972 * .028 = .054432
+# The paradox at its worst: van Oest 2019, Psychol. Methods 24, table 4, second example.
+# By hand: po = 118 / 125 = .944; pe = (123*120 + 2*5) / 125**2 = 14770 / 15625, which is more than po, so
+# kappa is (14750 - 14770) / (15625 - 14770) = -20 / 855. AC1: p = 243 / 250, pe = 2 * .972 * .028 = .054432
 PARADOX = [[118, 5], [2, 0]]
 
 
@@ -102,8 +106,8 @@ def test_ac1_that_gwet_prints():
 
 
 # Krippendorff's textbook table: 4 observers, 12 units, labels 1 to 5, dots where an observer did not judge
-# ("Content Analysis", 4th ed., p. 290; "Computing Krippendorff's Alpha-Reliability", 2011, C: nominal alpha .743).
-# It is also Gwet's `raw4raters` (Gwet 2014, pp. 55-56: agreement .8182, AC1 .7754, alpha .7434).
+# ("Content Analysis", 4th ed., p. 290; "Computing Krippendorff's Alpha-Reliability", 2011, C: nominal alpha
+# .743). It is also Gwet's `raw4raters` (Gwet 2014, pp. 55-56: agreement .8182, AC1 .7754, alpha .7434).
 KRIPPENDORFF = """
 1 2 3 3 2 1 4 1 2 . . .
 1 2 3 3 2 2 4 1 2 5 . 3
@@ -111,7 +115,8 @@ KRIPPENDORFF = """
 1 2 3 3 2 4 4 1 2 5 1 .
 """
 
-# 3 observers, 15 units, labels 1 to 4: the worked example of the article "Krippendorff's alpha" in Wikipedia (.691).
+# 3 observers, 15 units, labels 1 to 4: the worked example of the article "Krippendorff's alpha" in
+# Wikipedia (.691).
 WIKIPEDIA = """
 . . . . . 3 4 1 2 1 1 3 3 . 3
 1 . 2 1 3 3 4 3 . . . . . . .
@@ -127,13 +132,14 @@ def from_text(text):
 
 def test_alpha_and_ac1_of_krippendorffs_table():
     sums = totals(from_text(KRIPPENDORFF), 5)
-    # Units 1 to 11 have a pair: labels 1 to 5 were given 9, 13, 10, 5, 3 times, 40 in all, and coincide with
-    # themselves 7, 10, 8, 4, 3 times, 32 in all. alpha = 1 - 39 * (40 - 32) / (40**2 - (81 + 169 + 100 + 25 + 9))
+    # Units 1 to 11 have a pair: labels 1 to 5 were given 9, 13, 10, 5, 3 times, 40 in all, and coincide
+    # with themselves 7, 10, 8, 4, 3 times, 32 in all. alpha = 1 - 39 * (40 - 32) / (40**2 - (81 + 169 + 100
+    # + 25 + 9))
     np.testing.assert_allclose(sums.counts, [9, 13, 10, 5, 3])
     assert sums.matching == pytest.approx(32)
     assert alpha(sums) == pytest.approx(1 - 312 / 1216)
-    # Pairs agree wholly in eight units, by half in units 2 and 8, and not in unit 6: 9 of 11. Shares over the 12
-    # units add up to 3, 3.25, 3.5, 1.25, 1; pe = (1 - (9 + 10.5625 + 12.25 + 1.5625 + 1) / 144) / 4
+    # Pairs agree wholly in eight units, by half in units 2 and 8, and not in unit 6: 9 of 11. Shares over
+    # the 12 units add up to 3, 3.25, 3.5, 1.25, 1; pe = (1 - (9 + 10.5625 + 12.25 + 1.5625 + 1) / 144) / 4
     assert raw_agreement(sums) == pytest.approx(9 / 11)
     chance = (1 - 34.375 / 144) / 4
     assert ac1(sums) == pytest.approx((9 / 11 - chance) / (1 - chance))
@@ -141,12 +147,13 @@ def test_alpha_and_ac1_of_krippendorffs_table():
 
 
 def test_alpha_of_the_example_with_many_gaps():
-    # 11 units have a pair; labels 1 to 4 were given 7, 4, 10, 5 times, 26 in all; coincidences with themselves are
-    # 6, 4, 7, 3. alpha = 1 - 25 * (26 - 20) / (26**2 - (49 + 16 + 100 + 25)) = 1 - 150 / 486
+    # 11 units have a pair; labels 1 to 4 were given 7, 4, 10, 5 times, 26 in all; coincidences with
+    # themselves are 6, 4, 7, 3. alpha = 1 - 25 * (26 - 20) / (26**2 - (49 + 16 + 100 + 25)) = 1 - 150 / 486
     assert alpha(totals(from_text(WIKIPEDIA), 4)) == pytest.approx(1 - 150 / 486)
 
 
-# Fleiss' kappa as worked in the Wikipedia article of that name: 14 raters, 10 subjects, 5 labels; kappa .210.
+# Fleiss' kappa as worked in the Wikipedia article of that name: 14 raters, 10 subjects, 5 labels; kappa
+# .210.
 FLEISS = [
     [0, 0, 0, 0, 14], [0, 2, 6, 4, 2], [0, 0, 3, 5, 6], [0, 3, 9, 2, 0], [2, 2, 8, 1, 1],
     [7, 7, 0, 0, 0], [3, 2, 6, 3, 0], [2, 5, 3, 2, 2], [6, 5, 2, 1, 0], [0, 2, 2, 3, 7],
@@ -156,7 +163,8 @@ FLEISS = [
 def test_fleiss_kappa():
     labels = np.array([np.repeat(np.arange(5), row) for row in FLEISS])
     # Labels were given 20, 28, 39, 21, 32 times of 140: pe = (400 + 784 + 1521 + 441 + 1024) / 140**2.
-    # Squares of the rows add up to 196, 60, 70, 94, 74, 98, 58, 46, 66, 66 = 828; less 14 for each of ten, over 182.
+    # Squares of the rows add up to 196, 60, 70, 94, 74, 98, 58, 46, 66, 66 = 828; less 14 for each of ten,
+    # over 182.
     observed, chance = (828 - 140) / 1820, 4170 / 19600
     assert kappa(totals(labels, 5)) == pytest.approx((observed - chance) / (1 - chance))
     assert kappa(totals(labels, 5)) == pytest.approx(0.2099, abs=5e-5)
