@@ -60,11 +60,9 @@ def make_request(motion_id: str, fields: Mapping[str, str], asked: Asked) -> Req
 
     Args:
         motion_id: of the motion.
-        fields: texts for the placeholders of the prompt's motion part.
+        fields: texts for the placeholders of the prompt's motion part, all of them (`load_prompt` has seen to
+            it that there are no others).
         asked: what all requests of the run share.
-
-    Raises:
-        MotionError: the prompt has a placeholder for which there is no field.
     """
     messages = [
         {"role": "system", "content": asked.prompt.system},
