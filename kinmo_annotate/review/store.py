@@ -14,7 +14,7 @@ import json
 import secrets
 import sqlite3
 from dataclasses import dataclass, fields, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Final, Self
 
 from kinmo_annotate.review.database import Database
@@ -170,7 +170,7 @@ class Store:
         """
         if round.parent is not None:
             self.round(round.parent)
-        content = _round_as_json(replace(round, created_at=round.created_at or utc_now()))
+        content = _round_as_json(replace(round, created_at=round.created_at or utc_now()), self.dataset)
 
         def add(connection: sqlite3.Connection) -> None:
             if connection.execute("SELECT 1 FROM rounds WHERE name = ?", (round.name,)).fetchone():
@@ -374,10 +374,19 @@ def _encodable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-def _round_as_json(round: Round) -> str:
-    """Write a round down; where its dataset lies is not part of it, the store lies there too."""
-    names = [field.name for field in fields(Round) if field.name != "dataset"]
-    return json.dumps({name: getattr(round, name) for name in names})
+def _round_as_json(round: Round, dataset: Path) -> str:
+    """Write a round down, and where below the store's folder its sentences lie.
+
+    Raises:
+        MotionError: they lie elsewhere, and would be lost where the dataset is moved.
+    """
+    values = {field.name: getattr(round, field.name) for field in fields(Round)}
+    try:
+        below = round.dataset.resolve().relative_to(dataset.resolve())
+    except ValueError:
+        reason = f"its sentences lie in {round.dataset}, outside of the dataset {dataset}"
+        raise MotionError(f"round {round.name}", reason, "Put them into a folder below it.") from None
+    return json.dumps(values | {"dataset": below.as_posix()})
 
 
 def _round_from_json(content: str, dataset: Path) -> Round:
@@ -389,7 +398,10 @@ def _round_from_json(content: str, dataset: Path) -> Round:
     try:
         read: dict[str, Any] = json.loads(content)
         lists = {name: tuple(read[name]) for name in ("motion_ids", "fields", "evaluators")}
-        return Round(**(read | lists), dataset=dataset)
+        below = PurePosixPath(read.get("dataset", "."))
+        if below.is_absolute() or ".." in below.parts:
+            raise ValueError("it leads out of the dataset")
+        return Round(**(read | lists | {"dataset": dataset / below}))
     except (ValueError, TypeError, KeyError) as error:
         reason = f"holds a round that cannot be read ({error})"
         raise MotionError(str(dataset / STORE_NAME), reason, "Put a copy back from your backup.") from None

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Final
 
@@ -20,7 +21,8 @@ DEFAULT: Final = "describe.md"
 MOST_BYTES: Final = 64 * 1024  # twenty times the default; a larger file is not a prompt
 
 # Section -> placeholders that it may have -> whether it must have them.
-_FIELDS: Final[dict[str, dict[str, bool]]] = {
+Form = Mapping[str, Mapping[str, bool]]
+_FORM: Final[Form] = {
     "System": {},
     "Motion": {"length": True, "differences": True, "fps": False, "captions": False, "keyframes": False},
     "Retry": {"reason": True},
@@ -54,15 +56,15 @@ class Prompt:
 
     def motion_message(self, fields: Mapping[str, str]) -> str:
         """Fill in one motion, as `payload.motion_fields` gives it."""
-        return _fill(self.motion, fields)
+        return fill(self.motion, fields)
 
     def retry_message(self, reason: str) -> str:
         """Say why the last answer could not be used; `reason` without a full stop."""
-        return _fill(self.retry, {"reason": reason})
+        return fill(self.retry, {"reason": reason})
 
     def repair_message(self, contradictions: str) -> str:
         """List the sentences that contradict the motion, one a line."""
-        return _fill(self.repair, {"contradictions": contradictions})
+        return fill(self.repair, {"contradictions": contradictions})
 
 
 def prompt_text(path: Path | None = None) -> str:
@@ -86,19 +88,30 @@ def load_prompt(path: Path | None = None) -> Prompt:
             placeholders that are unknown or missing. The message names the file and how to get the default.
     """
     source = files("kinmo_prompts") / DEFAULT if path is None else path
+    sections = read_sections(source, _FORM)
+    digest = sha256("\0".join(sections.values()).encode()).hexdigest()[:12]
+    stem = Path(str(source)).stem.removesuffix(f"-{digest}")  # a file may be named after its own fingerprint
+    name = re.sub(r"[^A-Za-z0-9._-]+", "_", stem)[:40]
+    system, motion, retry, repair = sections.values()
+    return Prompt(name, system, motion, retry, repair, f"{name}-{digest}")
+
+
+def read_sections(source: Path | Traversable, form: Form) -> dict[str, str]:
+    """Read a file of words for a language model: title -> text, in the order of `form`.
+
+    Raises:
+        MotionError: as `load_prompt`.
+    """
     where = str(source)
     try:
         with source.open("rb") as file:
             content = file.read(MOST_BYTES + 1)
     except OSError as error:
         raise MotionError(where, f"cannot be read: {error.strerror or error}", _REMEDY) from None
-    sections = _sections(where, _text(where, content))
+    sections = _sections(where, _text(where, content), form)
     for title, text in sections.items():
-        _check(where, title, text)
-    name = re.sub(r"[^A-Za-z0-9._-]+", "_", Path(where).stem)[:40]
-    digest = sha256("\0".join(sections.values()).encode()).hexdigest()[:12]
-    system, motion, retry, repair = sections.values()
-    return Prompt(name, system, motion, retry, repair, f"{name}-{digest}")
+        _check(where, title, text, form[title])
+    return sections
 
 
 def _text(where: str, content: bytes) -> str:
@@ -114,26 +127,25 @@ def _text(where: str, content: bytes) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def _sections(where: str, text: str) -> dict[str, str]:
+def _sections(where: str, text: str, form: Form) -> dict[str, str]:
     """Cut a file into its sections, in the order in which they are sent."""
     headings = list(_HEADING.finditer(text))
     titles = [match[1] for match in headings]
-    unknown = [title for title in titles if title not in _FIELDS]
+    unknown = [title for title in titles if title not in form]
     twice = sorted({title for title in titles if titles.count(title) > 1})
-    missing = [title for title in _FIELDS if title not in titles]
-    whole = f"; the sections are {', '.join(_FIELDS)}, and headings inside them take three #"
+    missing = [title for title in form if title not in titles]
+    whole = f"; the sections are {', '.join(form)}, and headings inside them take three #"
     for wrong, what in ((unknown, "has the unknown"), (twice, "repeats the"), (missing, "lacks the")):
         if wrong:
             names = ", ".join(f"`## {title[:40]}`" for title in wrong[:5])
             raise MotionError(where, f"{what} section {names}{whole}", _REMEDY)
     ends = [*(match.start() for match in headings[1:]), len(text)]
     found = {m[1]: text[m.end() : end].strip() for m, end in zip(headings, ends, strict=True)}
-    return {title: found[title] for title in _FIELDS}
+    return {title: found[title] for title in form}
 
 
-def _check(where: str, title: str, text: str) -> None:
+def _check(where: str, title: str, text: str, allowed: Mapping[str, bool]) -> None:
     """Refuse an empty section, placeholders that it cannot have, and the lack of those that it must."""
-    allowed = _FIELDS[title]
     if not text:
         raise MotionError(where, f"section `## {title}` is empty", _REMEDY)
     used = [name.strip() for name in _PLACEHOLDER.findall(text)]
@@ -145,6 +157,6 @@ def _check(where: str, title: str, text: str) -> None:
             raise MotionError(where, f"section `## {title}` {what} {names}", _REMEDY)
 
 
-def _fill(text: str, values: Mapping[str, str]) -> str:
+def fill(text: str, values: Mapping[str, str]) -> str:
     """Put values in the places of their placeholders, in one pass: what a value holds stays as it is."""
     return _PLACEHOLDER.sub(lambda match: values[match[1].strip()], text)
