@@ -222,6 +222,10 @@ class Store:
         self._database.write(issue)
         return tokens
 
+    def invited(self, round: str) -> set[str]:
+        """Name the evaluators who have a token."""
+        return {name for (name,) in self._database.read("SELECT evaluator FROM tokens WHERE round = ?", round)}
+
     def evaluator_of(self, token: str) -> tuple[str, str] | None:
         """Tell the (round, evaluator) that a token belongs to; None for any other text.
 
