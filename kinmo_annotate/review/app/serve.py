@@ -1,0 +1,226 @@
+"""Serve a round of review: personal links, the pages behind them, and nothing to anybody else."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import uvicorn
+from fastapi import FastAPI
+from fastapi.responses import PlainTextResponse, Response
+from nicegui import app as pages
+from nicegui import ui
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from kinmo_annotate.review.app.adjudication import Adjudication, disagreements
+from kinmo_annotate.review.app.motions import ShownMotion, load_motions
+from kinmo_annotate.review.app.page import AdjudicationPage, JudgingPage
+from kinmo_annotate.review.app.parts import Words, box
+from kinmo_annotate.review.app.session import Session
+from kinmo_annotate.review.rounds import Round
+from kinmo_annotate.review.store import Store, open_store
+from kinmo_annotate.schema.records import MotionError
+
+HOST: Final = "127.0.0.1"
+PORT: Final = 8490  # always the same, so that links hold from one start to the next
+_LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
+_CSS: Final = Path(__file__).with_name("page.css")
+_ICON: Final = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><circle cx="8" cy="3" r="2.4"/>'
+    '<path d="M8 6v5M8 11l-3 4M8 11l3 4M3 8h10" stroke="#22262b" stroke-width="1.6" fill="none"/></svg>'
+)
+_NOBODY: Final = "This address opens nothing. Use the personal link that you were given."
+# NiceGUI builds its pages with scripts in the page; everything must come from this server.
+_HEADERS: Final = {
+    "content-security-policy": (
+        "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; "
+        "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; frame-ancestors 'none'; "
+        "base-uri 'none'; form-action 'none'; object-src 'none'"
+    ),
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """One round as it is served: where judgements go, and what is shown."""
+
+    store: Store
+    round: Round
+    motions: list[ShownMotion]
+
+    def evaluator(self, token: str) -> str | None:
+        """Tell whose personal link a token belongs to; None for any that is not of this round."""
+        found = self.store.evaluator_of(token)
+        return found[1] if found is not None and found[0] == self.round.name else None
+
+    def number(self, motion_id: str) -> int:
+        """Give the number of a motion: ids themselves never stand in an address."""
+        return self.round.motion_ids.index(motion_id)
+
+
+def open_review(dataset: Path, name: str | None = None) -> Review:
+    """Open a round by its name, or the newest.
+
+    Raises:
+        DatasetError: the dataset cannot be read.
+        MotionError: there is no such round, or its motions are not all there.
+    """
+    store = open_store(dataset)
+    rounds = store.rounds()
+    if not rounds:
+        remedy = f"Draw one first: `kinmo annotate sample {dataset}`."
+        raise MotionError(str(dataset), "has no round of review", remedy)
+    round = store.round(name) if name is not None else rounds[-1]
+    return Review(store, round, load_motions(dataset, round.motion_ids, round.fields))
+
+
+def add_pages(review: Review) -> None:
+    """Put the pages of a round into NiceGUI's app."""
+
+    @ui.page("/review/{token}", title=f"KinMo · {review.round.name}", favicon=_ICON, reconnect_timeout=10.0)
+    def judge(token: str) -> Response | None:
+        evaluator = review.evaluator(token)
+        if evaluator is None:
+            return nobody()
+        ui.add_css(_CSS)
+        session = Session(review.store, review.round, evaluator, review.motions)
+        JudgingPage(session, _address(review, token), f"/review/{token}/adjudication").build()
+        return None
+
+    @ui.page("/review/{token}/adjudication", title="KinMo · adjudication", favicon=_ICON)
+    def adjudicate(token: str) -> Response | None:
+        if review.evaluator(token) is None:
+            return nobody()
+        ui.add_css(_CSS)
+        _build_adjudication(review, token)
+        return None
+
+    @pages.get("/review/{token}/joints/{number}")
+    def joints(token: str, number: str) -> Response:
+        if review.evaluator(token) is None:
+            return nobody()
+        if not number.isascii() or not number.isdecimal() or int(number[:9]) >= len(review.motions):
+            return PlainTextResponse("There is no such motion.", 404)
+        content = review.motions[int(number[:9])].joints
+        headers = {"cache-control": "private, max-age=3600"}
+        return Response(content, media_type="application/octet-stream", headers=headers)
+
+    @pages.get("/")
+    def root() -> Response:
+        return nobody()
+
+
+def nobody() -> Response:
+    """Answer somebody without a link: the same words whatever they tried."""
+    return PlainTextResponse(_NOBODY, 403)
+
+
+def _address(review: Review, token: str) -> Callable[[str], str]:
+    return lambda motion_id: f"/review/{token}/joints/{review.number(motion_id)}"
+
+
+def _build_adjudication(review: Review, token: str) -> None:
+    """Show the disagreements, or why there are none to see."""
+    try:
+        disputed = disagreements(review.store, review.round)
+    except MotionError as error:
+        _say("Not yet", str(error), f"/review/{token}")
+        return
+    if not disputed:
+        _say("Nothing to settle", "You agree on every sentence of this round.", f"/review/{token}")
+        return
+    adjudication = Adjudication(review.store, review.round, review.motions, disputed)
+    AdjudicationPage(adjudication, _address(review, token), f"/review/{token}").build()
+
+
+def _say(title: str, text: str, back: str) -> None:
+    with box("page alone"):
+        Words(title, tag="h2")
+        Words(text, "remark", "p")
+        with ui.element("a").props(f'href="{back}"'):
+            Words("back to your judgements")
+
+
+class _Headers:
+    """Add headers to every answer: nothing from elsewhere, no address told to others."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(_HEADERS)
+            await send(message)
+
+        await self._app(scope, receive, with_headers if scope["type"] == "http" else send)
+
+
+def links(review: Review, url: str, anew: bool = False) -> dict[str, str]:
+    """Make the evaluators' personal links; {} where they were made before, for only hashes are kept.
+
+    Args:
+        review: the round.
+        url: where it is served, such as http://127.0.0.1:8490.
+        anew: make new ones all the same; those given out before stop working.
+    """
+    if not anew and review.store.invited(review.round.name) >= set(review.round.evaluators):
+        return {}
+    tokens = review.store.issue_tokens(review.round.name)
+    return {name: f"{url}/review/{token}" for name, token in tokens.items()}
+
+
+def serve(
+    review: Review,
+    host: str = HOST,
+    port: int = PORT,
+    *,
+    tokens_only: bool = False,
+    ready: Callable[[str], Any] = lambda url: None,
+) -> None:
+    """Serve a round until Ctrl-C.
+
+    Args:
+        review: the round.
+        host: address to bind; others than this machine's own need `tokens_only`.
+        port: 0 for any that is free.
+        tokens_only: whoever reaches the address may try it, and the personal links alone keep others out.
+        ready: told the URL once the port is taken.
+
+    Raises:
+        MotionError: the address cannot be taken, or is open to others and `tokens_only` is not said.
+    """
+    if host not in _LOOPBACK and not tokens_only:
+        reason = "would open the page to other machines, and what it carries is not encrypted"
+        remedy = "Say --token-required to rely on the personal links alone, or tunnel to 127.0.0.1."
+        raise MotionError(f"host {host}", reason, remedy)
+    taken = _take(host, port)
+    add_pages(review)
+    outer = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    outer.add_middleware(_Headers)
+    ui.run_with(
+        outer, title="KinMo", tailwind=False, show_welcome_message=False, binding_refresh_interval=None
+    )
+    name = f"[{host}]" if ":" in host else host
+    ready(f"http://{name}:{taken.getsockname()[1]}")
+    config = uvicorn.Config(outer, log_level="warning", access_log=False, timeout_graceful_shutdown=2)
+    uvicorn.Server(config).run(sockets=[taken])
+
+
+def _take(host: str, port: int) -> socket.socket:
+    """Bind a socket."""
+    taken = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        taken.bind((host, port))
+    except (OSError, OverflowError) as error:
+        taken.close()
+        remedy = "Is the page served already? Else give another --port, or --port 0 for any that is free."
+        raise MotionError(f"{host}:{port}", f"cannot be used ({error})", remedy) from error
+    return taken
