@@ -95,6 +95,7 @@ class Client:
 
     async def send(self, body: dict[str, Any]) -> Reply:
         """Send one chat completion and tell what became of it; raises nothing that an endpoint can cause."""
+        import aiohttp
         import httpx2
         import openai
 
@@ -112,11 +113,9 @@ class Client:
         except openai.APIStatusError as error:
             text = self.scrub(error.response.text)
             return status_reply(error.status_code, text, _lower(error.response.headers))
-        except (openai.APIConnectionError, httpx2.HTTPError, httpx2.StreamError) as error:
+        except (openai.OpenAIError, httpx2.HTTPError, httpx2.StreamError, aiohttp.ClientError) as error:
             cause = error.__cause__ or error
             return Reply(Outcome.BROKEN, reason=self.scrub(f"the connection failed ({_words(cause)})"))
-        except openai.OpenAIError as error:
-            return Reply(Outcome.BROKEN, reason=self.scrub(f"the answer cannot be read ({_words(error)})"))
 
     def scrub(self, text: str) -> str:
         """Take the key out of a text."""
