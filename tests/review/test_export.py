@@ -38,7 +38,7 @@ def sentence_of(dataset, motion_id, field):
 
 
 def hold_round(store, said, *, name="r1", ids=IDS, fields=("left_arm", "right_arm"), finish=True):
-    """Judge everything correct but what `said` says: (evaluator, motion, field) -> (verdict, category, note)."""
+    """Judge all correct but what `said` says: (evaluator, motion, field) -> (verdict, category, note)."""
     round = Round(name, store.dataset, ids, fields, prompt_version="v1")
     store.add_round(round)
     for evaluator in round.evaluators:
