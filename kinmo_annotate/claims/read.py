@@ -29,6 +29,7 @@ _UNDONE_BY: Final = {
     "up": "down", "down": "up", "bend": "straight", "straight": "bend", "open": "close", "close": "open",
     "part": "approach", "approach": "part", "grow": "shrink", "shrink": "grow",
 }  # fmt: skip
+_SHORT: Final = 30  # longer sentences say more than that nothing moves
 _KEPT: Final = 20_000  # sentences remembered, a few tens of MB
 _READ: dict[tuple[str, str], tuple[Claim, ...]] = {}
 
@@ -120,17 +121,16 @@ def read_claims(field: str, sentence: str, duration_s: float) -> list[Event]:
     return events
 
 
-def _read(field: str, sentence: str) -> Iterator[Claim]:
-    plain = sentence.strip().rstrip(".").lower()
+def _read(field: str, sentence: str) -> list[Claim]:
+    plain = sentence.strip().rstrip(".").lower() if len(sentence) < _SHORT else ""
     if plain == NO_MOVEMENT.rstrip(".").lower():
-        yield _STILL[field]
-        return
+        return [_STILL[field]]
     if plain == NOT_DETERMINED.rstrip(".").lower():
-        yield Claim(field, (UNKNOWN,), is_pose=True)
-        return
+        return [Claim(field, (UNKNOWN,), is_pose=True)]
     found = scan(sentence)
+    claims = []
     if _is_of_another(field, tuple(found.named)):
-        yield Claim(field, (WRONG_PART,), is_pose=True)
+        claims.append(Claim(field, (WRONG_PART,), is_pose=True))
     turns = _turns(found.links)
     for phrase in found.phrases:
         if phrase.denied and phrase.verb == "move" and not phrase.ways:  # "does not move"
@@ -138,15 +138,14 @@ def _read(field: str, sentence: str) -> Iterator[Claim]:
         meanings = _meanings(field, phrase.said)
         if not meanings:
             continue
-        time, borrowed = _time_of(phrase, found)
-        borrowed = borrowed or _is_undone(phrase, found)
+        time, borrowed = _time_of(phrase, found) if found.times else (None, False)
         rest = (
-            _count_of(phrase, found), time, borrowed, phrase.clause, turns[phrase.clause], phrase.denied,
-            phrase.slight, phrase.amount, phrase.unit,
-            any(part in ("hand", "foot") for _, part in phrase.who),
+            _count_of(phrase, found) if found.counts else 0, time, borrowed or _is_undone(phrase, found),
+            phrase.clause, turns[phrase.clause], phrase.denied, phrase.slight, phrase.amount, phrase.unit,
+            phrase.of_tip,
         )  # fmt: skip
-        for about, actions, is_pose in meanings:
-            yield Claim(about, actions, is_pose, *rest)
+        claims += [Claim(about, actions, is_pose, *rest) for about, actions, is_pose in meanings]
+    return claims
 
 
 # whom it is about ------------------------------------------------------------------------------------------
@@ -301,8 +300,6 @@ def _time_of_neighbours(phrase: Phrase, found: Scan) -> tuple[Time | None, bool]
 
 def _count_of(phrase: Phrase, found: Scan) -> int:
     """The count said after a phrase and before its time, or right before it."""
-    if not found.counts:
-        return 0
     ends = min((t[0] for t in found.times if t[1] == phrase.clause and t[0] > phrase.at), default=1 << 30)
     own = [(at, count) for at, clause, count in found.counts if clause == phrase.clause]
     after = next((count for at, count in own if phrase.at < at < ends), None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -18,7 +18,8 @@ from kinmo_annotate.verify.order import broken_order
 from kinmo_annotate.verify.stillness import STILL_UP_TO
 
 _LONGEST_S: Final = 1e5  # a time that ends later says "after"
-_TOGETHER: Final = 32  # motions measured in one pass: their signals fit into the processor's cache
+# More of them and the arrays no longer fit into memory that the process already has.
+_FRAMES_TOGETHER: Final = 2400
 
 
 def check_motion(
@@ -49,15 +50,27 @@ def check_motions(motions: Sequence[Motion], sentences: Sequence[Mapping[str, st
         The findings of each, as `check_motion` gives them.
     """
     found: dict[int, list[Finding]] = {}
-    by_rate: dict[float, list[int]] = {}
-    for i, motion in enumerate(motions):
-        by_rate.setdefault(motion.fps, []).append(i)
-    for fps, indices in by_rate.items():
-        for start in range(0, len(indices), _TOGETHER):
-            some = indices[start : start + _TOGETHER]
-            evidence = gather(measure_many([motions[i].joints for i in some], fps))
-            found.update((i, _findings(one, sentences[i])) for i, one in zip(some, evidence, strict=True))
+    for fps, some in _batches(motions):
+        evidence = gather(measure_many([motions[i].joints for i in some], fps))
+        found.update((i, _findings(one, sentences[i])) for i, one in zip(some, evidence, strict=True))
     return [found[i] for i in range(len(motions))]
+
+
+def _batches(motions: Sequence[Motion]) -> Iterator[tuple[float, list[int]]]:
+    """Motions of one frame rate to measure in one pass: (frames per second, their places)."""
+    for fps in dict.fromkeys(motion.fps for motion in motions):
+        some: list[int] = []
+        frames = 0
+        for i, motion in enumerate(motions):
+            if motion.fps != fps:
+                continue
+            some.append(i)
+            frames += len(motion.joints)
+            if frames >= _FRAMES_TOGETHER:
+                yield fps, some
+                some, frames = [], 0
+        if some:
+            yield fps, some
 
 
 def _findings(evidence: Evidence, sentences: Mapping[str, str]) -> list[Finding]:
