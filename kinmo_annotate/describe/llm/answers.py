@@ -157,7 +157,7 @@ class Answers:
             record = json.loads(stored)
             answer = _answer_of(record)
             return (answer, record["raw"]) if _usable(answer) else None
-        except (*_CACHE_ERRORS, ValueError, KeyError, TypeError):
+        except (*_CACHE_ERRORS, ValueError, KeyError, TypeError, RecursionError):
             return None  # a damaged cache costs money, not the run
 
     def _remembers(self, key: str) -> bool:
@@ -269,7 +269,7 @@ def _records(path: Path) -> Iterator[dict[str, Any]]:
     for block in _blocks(path):
         *lines, rest = (rest + block).split(b"\n")
         for line in lines:
-            with suppress(ValueError):
+            with suppress(ValueError, RecursionError):
                 record = json.loads(line)
                 if isinstance(record, dict) and all(name in record for name in _NAMES):
                     yield record
