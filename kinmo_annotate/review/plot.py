@@ -62,7 +62,7 @@ def plot_rounds(rounds: Sequence[Agreement], path: Path, gate: float = GATE) -> 
         raise MotionError(str(path), "there is no finished round to plot", "Finish a round first.")
     import matplotlib
 
-    with matplotlib.rc_context({"font.size": 11, "svg.hashsalt": "kinmo", "svg.fonttype": "path"}):
+    with matplotlib.rc_context({"font.size": 11, "svg.hashsalt": "kinmo", "svg.fonttype": "none"}):
         drawn = io.BytesIO()
         _figure(rounds, gate).savefig(drawn, format=kind[1:], dpi=150, metadata=_METADATA[kind])
     atomic_write(path, lambda file: file.write(drawn.getvalue()))

@@ -99,7 +99,7 @@ def _paradox(overall: Figures) -> str:
         f"Kappa paradox: {share:.0%} of the judgements say {label}. Evaluators who said so as often without"
         f" looking would already agree about {chance:.0%} of the sentences, and kappa counts only what lies"
         f" above that: it is {kappa:.2f} although they agree about {agreement:.0%}. A few disagreements more"
-        f" or less move it far. AC1, {overall.ac1.value:.2f}, hardly depends on how often a label is given. Read"
-        " both, with their intervals; a sample with more errors in it (`kinmo annotate sample"
+        f" or less move it far. AC1, {overall.ac1.value:.2f}, hardly depends on how often a label is given."
+        " Read both, with their intervals; a sample with more errors in it (`kinmo annotate sample"
         " --contradicted-first`) lets kappa speak."
     )
