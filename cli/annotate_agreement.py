@@ -115,16 +115,17 @@ def _show_gate(found: Agreement, gate: float, gate_on: GateOn) -> None:
     """Print whether the gate holds, and what to do where it does not."""
     from kinmo_annotate.review.agreement import gated, holds
 
-    value = _number(gated(found, gate_on.value))
+    value = gated(found, gate_on.value)
     if holds(found, gate, gate_on.value):
-        console().print(f"The gate holds: {gate_on.value} {value} is above {gate:g}.", style="green")
+        console().print(f"The gate holds: {gate_on.value} {_number(value)} is above {gate:g}.", style="green")
         return
-    next_step = f"kinmo annotate refine {found.round.dataset}"
-    console().print(
-        f"The gate does not hold: {gate_on.value} is {value}, and has to be above {gate:g}."
-        f" Next: {next_step}, which makes the prompt better from what was found wrong.",
-        style="yellow", markup=False, soft_wrap=True,
-    )  # fmt: skip
+    said = "undefined" if isnan(value) else _number(value)
+    text = f"The gate does not hold: {gate_on.value} is {said}, and has to be above {gate:g}."
+    if found.disagreements is not None and found.overall.error_rate.value > 0:
+        text += (
+            f" Next: kinmo annotate refine {found.round.dataset} makes the prompt better by what was wrong."
+        )
+    console().print(text, style="yellow", markup=False, soft_wrap=True)
 
 
 def _show(found: Agreement, limit: int) -> None:
@@ -204,9 +205,9 @@ def _verdict(judgement: Judgement) -> str:
 
 
 def _estimate(estimate: Estimate, scale: float = 1.0, digits: int = 2) -> str:
-    """Write a figure with its interval, such as `0.85 [0.77 0.92]`."""
+    """Write a figure with its interval, such as `0.85 [0.77, 0.92]`."""
     value, low, high = (_number(scale * one, digits) for one in estimate)
-    return f"{value} [{low} {high}]" if low != "-" else value
+    return f"{value} [{low}, {high}]" if low != "-" else value
 
 
 def _number(value: float, digits: int = 2) -> str:

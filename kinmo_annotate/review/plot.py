@@ -133,4 +133,7 @@ def _names(axes: Axes, rounds: Sequence[Agreement]) -> None:
     axes.set_xticks(np.arange(len(rounds)), names, parse_math=False)
     if longest * len(names) > _LONG_NAMES + 12 * len(names):
         axes.tick_params(axis="x", rotation=90)
+        figure = axes.get_figure(root=True)
+        assert figure is not None
+        figure.set_figheight(figure.get_figheight() + 0.08 * longest)  # inches; a letter is that wide
     axes.set_xlim(-0.5, len(rounds) - 0.5)

@@ -42,8 +42,14 @@ def _remarks(found: Agreement) -> Iterator[str]:
         yield _undefined(overall)
     elif is_one_sided(overall):
         yield _paradox(overall)
+    elif len(found.fields) > 1:
+        yield from _one_sided_fields(found)
+
+
+def _one_sided_fields(found: Agreement) -> Iterator[str]:
+    """Name the fields in which labels are one-sided where they are not on the whole."""
     fields = [one.name for one in found.fields if one.items >= _FEW_ITEMS and is_one_sided(one)]
-    if fields and len(found.fields) > 1:
+    if fields:
         yield f"One label makes up nearly all judgements of {', '.join(fields)}: read AC1 beside kappa there."
 
 
@@ -59,6 +65,11 @@ def _of_intervals(overall: Figures) -> Iterator[str]:
         )
     elif motions < _FEW_MOTIONS:
         yield f"{motions} motions are few: intervals from so few tend to be too narrow."
+    if overall.kappa.low == overall.kappa.high == 0:
+        yield (
+            "An evaluator gave one label throughout, so kappa is 0 whatever the others say, and its interval"
+            " tells nothing."
+        )
     if _MANY_UNDEFINED < overall.undefined < 1:
         yield (
             f"Kappa is undefined in {overall.undefined:.0%} of the resamples, where all labels are alike; its"

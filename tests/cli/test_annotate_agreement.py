@@ -114,7 +114,8 @@ def test_an_undefined_kappa_is_no_crash_and_no_pass(reviewed):
     result = run(folder)
     assert result.exit_code == 1
     assert "Kappa is undefined" in result.stderr
-    assert "kappa is -, and has to be above 0.8" in result.stdout
+    assert "kappa is undefined, and has to be above 0.8" in result.stdout
+    assert "refine" not in result.stdout
     assert json.loads(run(folder, "--json").stdout)["overall"]["kappa"]["value"] is None
     assert run(folder, "--gate-on", "ac1").exit_code == 0
 

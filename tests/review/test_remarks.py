@@ -38,11 +38,17 @@ def test_one_sided_labels_with_a_high_kappa_get_no_warning(judged_round):
 
 
 def test_the_fields_in_which_labels_are_one_sided_are_named(judged_round):
-    first = ("c" + "w") * 6 + ("c" + "c") * 6
-    second = ("c" + "w") * 6 + ("c" + "c") * 4 + "wc" + "cc"
+    first = "cw" * 6 + "cc" * 6
+    second = "cw" * 6 + "cc" * 4 + "wc" + "cc"
     told = say(judged_round, first, second, fields=LEGS)
     assert "of left_leg: read AC1" in told
     assert "right_leg" not in told
+
+
+def test_an_evaluator_with_one_label_throughout_is_told_of(judged_round):
+    told = say(judged_round, "c" * 20, "c" * 17 + "www")
+    assert "kappa is 0 whatever the others say" in told
+    assert "Kappa paradox" in told
 
 
 @pytest.mark.parametrize("evaluators", [2, 3])
