@@ -26,6 +26,19 @@ function flat(geometry, color, opacity) {
   return new THREE.Mesh(geometry, material);
 }
 
+// A grid of half metres, in pieces of one metre: software renderers drop long lines that pass the camera.
+function ground(reach = 20) {
+  const points = [];
+  for (let at = -reach; at <= reach; at += 0.5) {
+    for (let from = -reach; from < reach; from++) {
+      points.push(at, 0, from, at, 0, from + 1, from, 0, at, from + 1, 0, at);
+    }
+  }
+  const geometry = new THREE.BufferGeometry();
+  geometry.setAttribute("position", new THREE.Float32BufferAttribute(points, 3));
+  return new THREE.LineSegments(geometry, new THREE.LineBasicMaterial({ color: "#d9d1c1" }));
+}
+
 function letter(text) {
   const canvas = document.createElement("canvas");
   canvas.width = canvas.height = 64;
@@ -130,10 +143,8 @@ export default {
       <div class="controls">
         <button type="button" @click="act('play')" :aria-label="playing ? 'Pause' : 'Play'" class="play">
           <svg viewBox="0 0 20 20" aria-hidden="true"><path :d="playing ? pausePath : playPath" /></svg></button>
-        <button type="button" @click="act('keyframe_back')" title="keyframe before (Shift+←)">⏮</button>
-        <button type="button" @click="act('step_back')" title="frame back (←)">◂</button>
-        <button type="button" @click="act('step_on')" title="frame on (→)">▸</button>
-        <button type="button" @click="act('keyframe_on')" title="next keyframe (Shift+→)">⏭</button>
+        <button type="button" v-for="step in steps" @click="act(step.command)" :title="step.title">
+          <svg viewBox="0 0 20 20" aria-hidden="true"><path :d="step.path" /></svg></button>
         <span class="time">{{ seconds(shown) }} <small>of {{ seconds(motion.frames - 1) }} s</small></span>
         <span class="frame">frame {{ shown }}<small> / {{ motion.frames - 1 }}</small></span>
         <span class="grow"></span>
@@ -153,6 +164,12 @@ export default {
       word: "",
       playPath: "M5 3 L17 10 L5 17 Z",
       pausePath: "M5 3 h3.5 v14 h-3.5 Z M11.5 3 h3.5 v14 h-3.5 Z",
+      steps: [
+        { command: "keyframe_back", title: "keyframe before (Shift+←)", path: "M4 5 h2 v10 h-2 Z M15 5 v10 L7 10 Z" },
+        { command: "step_back", title: "one frame back (←)", path: "M13 5 v10 L6 10 Z" },
+        { command: "step_on", title: "one frame on (→)", path: "M7 5 v10 L14 10 Z" },
+        { command: "keyframe_on", title: "next keyframe (Shift+→)", path: "M5 5 v10 L13 10 Z M14 5 h2 v10 h-2 Z" },
+      ],
     };
   },
   created() {
@@ -202,8 +219,7 @@ export default {
       const sun = new THREE.DirectionalLight("#ffffff", 1.7);
       sun.position.set(2, 6, 4);
       this.scene.add(sun);
-      const grid = new THREE.GridHelper(60, 120, "#c9c1b0", "#ddd6c8");
-      this.scene.add(grid);
+      this.scene.add(ground());
       this.path = new THREE.Line(
         new THREE.BufferGeometry(),
         new THREE.LineBasicMaterial({ color: "#8d8674", transparent: true, opacity: 0.9 }),
@@ -248,10 +264,11 @@ export default {
       this.word = "";
       this.joints = joints;
       this.frame = 0;
+      this.playing = true;
       this.layPath();
       this.root = null;
       this.look("front");
-      this.$el.dataset.ready = address;
+      Object.assign(this.$el.dataset, { ready: address, playing: this.playing, speed: this.speed });
       if (ahead) this.jointsOf(ahead).catch(() => {});
     },
     layPath() {
@@ -315,7 +332,7 @@ export default {
     look(side) {
       this.side = side;
       const turn = { front: 0.35, left: Math.PI / 2, back: Math.PI + 0.35, right: -Math.PI / 2, top: 0 }[side];
-      const tilt = side === "top" ? 0.02 : 1.35;
+      const tilt = side === "top" ? 0.02 : 1.27;
       const xyz = this.at(Math.min(this.frame, this.motion.frames - 1));
       this.controls.target.set(xyz[0], 0.88, xyz[2]);
       const arm = new THREE.Vector3().setFromSphericalCoords(this.far(), tilt, turn);

@@ -33,6 +33,7 @@ export default {
         }
         this.latencies.splice(0, this.latencies.length - 1000);
         this.show();
+        document.querySelector(".sentence.current")?.scrollIntoView({ block: "nearest" });
         if (number >= this.sent && this.held !== null) this.openNote();
       },
     },
@@ -53,6 +54,7 @@ export default {
       if (writing) return this.keyInText(event);
       if (event.target.closest?.("button, a") && [" ", "Enter"].includes(event.key)) return;
       if (this.held !== null) return this.hold(event);
+      const covered = document.querySelector(".overlay:not(.gone)");
       const found = this.map[this.name(event)];
       if (!found) return;
       event.preventDefault();
@@ -62,6 +64,7 @@ export default {
       } else if (event.repeat && !["next", "previous", "next_motion", "previous_motion"].includes(command)) {
         return;
       } else if (by === "note") {
+        if (covered) return;
         this.held = "";
         if (this.done >= this.sent) this.openNote();
       } else {

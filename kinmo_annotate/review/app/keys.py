@@ -80,7 +80,7 @@ KEYS: Final = (
 
 _SIGNS: Final = {
     " ": "Space", "ArrowUp": "↑", "ArrowDown": "↓", "ArrowLeft": "←", "ArrowRight": "→", "PageUp": "PgUp",
-    "PageDown": "PgDn", "Backspace": "⌫",
+    "PageDown": "PgDn", "Backspace": "⌫", "Escape": "Esc",
 }  # fmt: skip
 
 

@@ -38,7 +38,8 @@ _NOBODY: Final = "This address opens nothing. Use the personal link that you wer
 _HEADERS: Final = {
     "content-security-policy": (
         "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; "
-        "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; frame-ancestors 'none'; "
+        "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
+        "font-src 'self' data:; connect-src 'self'; frame-ancestors 'none'; "
         "base-uri 'none'; form-action 'none'; object-src 'none'"
     ),
     "referrer-policy": "no-referrer",
