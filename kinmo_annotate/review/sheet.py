@@ -104,7 +104,7 @@ def export_sheet(
     judged = store.current(round, evaluator)
     lines = [list(SHEET_COLUMNS)]
     for number, motion_id in enumerate(known.motion_ids):
-        found = find(store.dataset, motion_id)
+        found = find(known.dataset, motion_id)
         if films:
             _write_film(found, folder / _film_name(number))
         for field in known.fields:
@@ -225,7 +225,7 @@ class _Reader:
     """Turns rows of one evaluator's sheet into judgements."""
 
     def __init__(self, store: Store, round: Round, evaluator: str) -> None:
-        self._dataset, self._round, self._evaluator = store.dataset, round, evaluator
+        self._round, self._evaluator = round, evaluator
         self._items = {
             _item_name(number, field): (motion_id, field)
             for number, motion_id in enumerate(round.motion_ids)
@@ -260,7 +260,7 @@ class _Reader:
 
     def _sentence(self, motion_id: str, field: str) -> str:
         if motion_id not in self._records:
-            self._records[motion_id] = find(self._dataset, motion_id).record
+            self._records[motion_id] = find(self._round.dataset, motion_id).record
         return sentence_of(self._records[motion_id], field)
 
     def is_known(self, judgement: Judgement) -> bool:
