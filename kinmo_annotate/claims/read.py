@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from functools import cache, lru_cache
 from typing import Final, NamedTuple
 
 from kinmo_annotate.claims.meanings import OF_KIND, of_pair
+from kinmo_annotate.claims.numbers import FOREVER
 from kinmo_annotate.claims.phrase import Phrase, Said, Scan, Time
 from kinmo_annotate.claims.scan import scan
 from kinmo_annotate.claims.words import KIND_OF_PART
@@ -31,7 +33,12 @@ _UNDONE_BY: Final = {
 }  # fmt: skip
 _SHORT: Final = 30  # longer sentences say more than that nothing moves
 _KEPT: Final = 20_000  # sentences remembered, a few tens of MB
-_READ: dict[tuple[str, str], tuple[Claim, ...]] = {}
+_NUMBER: Final = re.compile(r"(\d+(?:\.\d+)?)")
+# Sentences differ in their numbers more than in their words, and are read once for all numbers: with the
+# places of the numbers, counted from here, in their stead.
+_FIRST: Final = 100
+_MOST_NUMBERS: Final = 400
+_READ: dict[tuple[str, ...], tuple[Claim, ...]] = {}
 
 
 class Claim(NamedTuple):
@@ -84,13 +91,39 @@ def read_sentence(field: str, sentence: str) -> tuple[Claim, ...]:
     """
     if sentence == NO_MOVEMENT:
         return (_STILL[field],)
-    key = (field, sentence)
-    found = _READ.get(key)
-    if found is None:
+    pieces = _NUMBER.split(sentence)
+    if "%" in sentence or len(pieces) > _MOST_NUMBERS:
+        return tuple(_read(field, sentence))
+    key = (field, *pieces[::2])
+    known = _READ.get(key)
+    if known is None:
         if len(_READ) >= _KEPT:
             _READ.clear()
-        found = _READ[key] = tuple(_read(field, sentence))
-    return found
+        numbered = [piece if k % 2 == 0 else str(_FIRST + k // 2) for k, piece in enumerate(pieces)]
+        known = _READ[key] = tuple(_read(field, "".join(numbered)))
+    if len(pieces) == 1:
+        return known
+    values = [min(float(n), FOREVER) for n in pieces[1::2]]
+    return tuple(_filled(claim, values) for claim in known)
+
+
+def _filled(claim: Claim, values: list[float]) -> Claim:
+    """A claim read with the numbers of the places of numbers, with the numbers themselves."""
+    time = claim.time
+    if time is not None and time.unit == "s":
+        time = Time(_value(time.start, values), _value(time.end, values), "s", time.said)
+    elif claim.amount < _FIRST and claim.often < _FIRST:
+        return claim
+    often, amount = int(_value(claim.often, values)), _value(claim.amount, values)
+    about, actions, is_pose, _, _, borrowed, clause, turn, denied, slight, _, unit, of_tip = claim
+    return Claim(
+        about, actions, is_pose, often, time, borrowed, clause, turn, denied, slight, amount, unit, of_tip
+    )
+
+
+def _value(number: float, values: list[float]) -> float:
+    place = int(number) - _FIRST
+    return values[place] if 0 <= place < len(values) else number
 
 
 def forget_sentences() -> None:
