@@ -196,6 +196,13 @@ def test_the_gate_on_the_low_end_is_stricter(judged_round):
     assert gated(found, "low-end-of-interval") == found.overall.kappa.low < found.overall.kappa.value
 
 
+def test_a_gate_holds_above_its_value_and_not_at_it(judged_round):
+    found = measure(*judged_round("cwcw", "cwcw"))
+    assert found.overall.kappa.value == 1.0
+    assert holds(found, 0.999)
+    assert not holds(found, 1.0)
+
+
 def test_an_unknown_gate_is_refused(judged_round):
     with pytest.raises(MotionError, match=r"Use kappa, ac1"):
         gated(measure(*judged_round("cw", "cw")), "alpha")
