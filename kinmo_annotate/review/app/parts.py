@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final
@@ -88,16 +89,17 @@ class Keyboard(ui.element, component="keys.js"):
     def __init__(self, keys: tuple[Key, ...], on_command: Callable[[str], Awaitable[None]]) -> None:
         super().__init__()
         self._props.update(map=key_map(keys), done=0)
-        known = {key.command for key in keys}
+        known, turn = {key.command for key in keys}, asyncio.Lock()
 
         async def heard(event: GenericEventArguments) -> None:
             command, number = event.args.get("command"), event.args.get("number")
-            try:
-                if command in known:
-                    await on_command(command)
-            finally:
-                if isinstance(number, int):
-                    self._props["done"] = number
+            async with turn:
+                try:
+                    if command in known:
+                        await on_command(command)
+                finally:
+                    if isinstance(number, int):
+                        self._props["done"] = number
 
         self.on("command", heard)
 

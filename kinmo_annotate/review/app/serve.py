@@ -78,7 +78,7 @@ def open_review(dataset: Path, name: str | None = None) -> Review:
         remedy = f"Draw one first: `kinmo annotate sample {dataset}`."
         raise MotionError(str(dataset), "has no round of review", remedy)
     round = store.round(name) if name is not None else rounds[-1]
-    return Review(store, round, load_motions(dataset, round.motion_ids, round.fields))
+    return Review(store, round, load_motions(round.dataset, round.motion_ids, round.fields))
 
 
 def add_pages(review: Review) -> None:
