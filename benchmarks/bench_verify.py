@@ -28,7 +28,7 @@ from kinmo_annotate.signals import measure_many
 from kinmo_annotate.sources import open_source
 from kinmo_annotate.verify import check_motions
 
-TOGETHER = 32
+TOGETHER = 100  # motions, as many as a shard of a run has or fewer
 
 
 def load(folder: Path, motions: int, rounds: int) -> list[list[Motion]]:

@@ -3,6 +3,7 @@
 from kinmo_annotate.claims.phrase import Time
 from kinmo_annotate.claims.read import (
     STILL,
+    STILL_OF,
     UNKNOWN,
     WRONG_PART,
     Claim,
@@ -13,6 +14,7 @@ from kinmo_annotate.claims.read import (
 
 __all__ = [
     "STILL",
+    "STILL_OF",
     "UNKNOWN",
     "WRONG_PART",
     "Claim",

@@ -76,7 +76,8 @@ class Claim(NamedTuple):
     of_tip: bool = False
 
 
-_STILL: Final = {field: Claim(field, (STILL,), is_pose=True) for field in FIELDS}
+# what "no notable movement" claims of each field
+STILL_OF: Final = {field: Claim(field, (STILL,), is_pose=True) for field in FIELDS}
 
 
 def read_sentence(field: str, sentence: str) -> tuple[Claim, ...]:
@@ -90,7 +91,7 @@ def read_sentence(field: str, sentence: str) -> tuple[Claim, ...]:
         Claims; empty where the sentence says nothing that the reader knows.
     """
     if sentence == NO_MOVEMENT:
-        return (_STILL[field],)
+        return (STILL_OF[field],)
     pieces = _NUMBER.split(sentence)
     if "%" in sentence or len(pieces) > _MOST_NUMBERS:
         return tuple(_read(field, sentence))
@@ -157,7 +158,7 @@ def read_claims(field: str, sentence: str, duration_s: float) -> list[Event]:
 def _read(field: str, sentence: str) -> list[Claim]:
     plain = sentence.strip().rstrip(".").lower() if len(sentence) < _SHORT else ""
     if plain == NO_MOVEMENT.rstrip(".").lower():
-        return [_STILL[field]]
+        return [STILL_OF[field]]
     if plain == NOT_DETERMINED.rstrip(".").lower():
         return [Claim(field, (UNKNOWN,), is_pose=True)]
     found = scan(sentence)

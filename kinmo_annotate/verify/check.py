@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Final
 
-from kinmo_annotate.claims import STILL, UNKNOWN, WRONG_PART, Claim, read_sentence
-from kinmo_annotate.schema.records import NO_MOVEMENT, Motion
+from kinmo_annotate.claims import STILL, STILL_OF, UNKNOWN, WRONG_PART, Claim, read_sentence
+from kinmo_annotate.schema.records import Motion
 from kinmo_annotate.schema.skeleton import FIELDS
 from kinmo_annotate.signals import Signals, measure, measure_many
 from kinmo_annotate.verify.evidence import Evidence, gather
@@ -19,7 +19,7 @@ from kinmo_annotate.verify.stillness import STILL_UP_TO
 
 _LONGEST_S: Final = 1e5  # a time that ends later says "after"
 # More of them and the arrays no longer fit into memory that the process already has.
-_FRAMES_TOGETHER: Final = 2400
+_FRAMES_TOGETHER: Final = 2000
 
 
 def check_motion(
@@ -36,7 +36,7 @@ def check_motion(
         A finding for each claim, in order of the fields and of telling.
     """
     evidence = gather([signals or measure(motion.joints, motion.fps)])
-    return _findings(evidence[0], sentences)
+    return _findings(evidence[0], _read(sentences))
 
 
 def check_motions(motions: Sequence[Motion], sentences: Sequence[Mapping[str, str]]) -> list[list[Finding]]:
@@ -49,10 +49,12 @@ def check_motions(motions: Sequence[Motion], sentences: Sequence[Mapping[str, st
     Returns:
         The findings of each, as `check_motion` gives them.
     """
+    # all reading before all measuring: to and fro between words and arrays, both would leave the cache
+    read = [_read(texts) for texts in sentences]
     found: dict[int, list[Finding]] = {}
     for fps, some in _batches(motions):
         evidence = gather(measure_many([motions[i].joints for i in some], fps))
-        found.update((i, _findings(one, sentences[i])) for i, one in zip(some, evidence, strict=True))
+        found.update((i, _findings(one, read[i])) for i, one in zip(some, evidence, strict=True))
     return [found[i] for i in range(len(motions))]
 
 
@@ -73,13 +75,16 @@ def _batches(motions: Sequence[Motion]) -> Iterator[tuple[float, list[int]]]:
             yield fps, some
 
 
-def _findings(evidence: Evidence, sentences: Mapping[str, str]) -> list[Finding]:
+def _read(sentences: Mapping[str, str]) -> list[tuple[str, tuple[Claim, ...]]]:
+    return [(field, read_sentence(field, sentence)) for field, sentence in sentences.items()]
+
+
+def _findings(evidence: Evidence, read: Sequence[tuple[str, tuple[Claim, ...]]]) -> list[Finding]:
     findings: list[Finding] = []
-    for field, sentence in sentences.items():
-        if sentence == NO_MOVEMENT and evidence.shares[field] <= STILL_UP_TO:
+    for field, claims in read:
+        if claims == (STILL_OF[field],) and evidence.shares[field] <= STILL_UP_TO:
             findings.append(_STILL[field])
             continue
-        claims = read_sentence(field, sentence)
         for claim in claims:
             verdict, seen = judge(evidence, claim)
             findings.append(Finding(field, _words(claim), verdict, seen))

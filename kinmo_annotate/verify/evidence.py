@@ -103,7 +103,8 @@ def _moves(
         return edges, edges, edges.astype(bool)
     first, after = edges[::2] - 1, edges[1::2]  # the frame before a run is where the foot stood
     flat = foot.reshape(len(foot), 6)
-    ranges = np.stack([first, after], axis=1).ravel()
+    ranges = np.empty(2 * len(first), dtype=np.intp)
+    ranges[::2], ranges[1::2] = first, after
     reach = np.maximum.reduceat(flat, ranges)[::2] - np.minimum.reduceat(flat, ranges)[::2]
     reach = reach.reshape(-1, 2, 3)
     landed = np.abs(foot[after - 1] - foot[first])[:, :, GROUND].max(axis=(1, 2))

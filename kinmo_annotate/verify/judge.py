@@ -258,6 +258,9 @@ def _judge_place(signals: Signals, claim: Claim, action: str, frames: slice) -> 
     field, notable = claim.about, ACTIONS["pair", action].notable
     channel, sign = PLACES[action]
     x = signals.values[field, channel][frames]
+    ends = min(-sign * float(x[0]), sign * float(x[-1]))
+    if ends >= notable and abs(claim.often) < 2:
+        return Verdict(SUPPORTED, f"{ends:.2f} m")
     amount = _flip(sign * x) if action != "cross" else max(_flip(x), _flip(-x))
     if amount >= _ABSENT_BELOW * notable:
         if action == "cross" or abs(claim.often) < 2:

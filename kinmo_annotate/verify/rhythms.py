@@ -131,7 +131,7 @@ def repeats_of(signals: Signals, field: str, action: str, frames: slice) -> Iter
 def _extremes(x: Array) -> list[float]:
     """The values of a signal (T,) where it turns, and its first and last."""
     step = x[1:] - x[:-1]
-    turns = np.flatnonzero(step[1:] * step[:-1] <= 0) + 1
+    turns = (step[1:] * step[:-1] <= 0).nonzero()[0] + 1
     return [float(x[0]), *x[turns].tolist(), float(x[-1])]
 
 

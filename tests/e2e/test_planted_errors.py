@@ -36,7 +36,8 @@ PLAIN = {
         "sink": "squats down|drops down", "rise": "stands up|moves upward", "jump": "leaps up|jumps",
     },
     "neck": {
-        "lower": "looks down|tilts downward", "raise": "looks up|tilts back", "tilt_left": "tilts to the left",
+        "lower": "looks down|tilts downward", "raise": "looks up|tilts back",
+        "tilt_left": "tilts to the left",
         "tilt_right": "leans right", "straighten": "returns to upright", "nod": "nods",
     },
     "arm": {
