@@ -11,7 +11,7 @@ import json
 import re
 import tempfile
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -151,8 +151,7 @@ def make_task(lineage: Lineage, fingerprint: str, found: Agreement, faults: Faul
         {"role": "system", "content": words["System"]},
         {"role": "user", "content": fill(words["Errors"], values)},
     ]
-    known = frozenset(one.fingerprint for one in lineage.versions.values() if one.status != REJECTED)
-    return Task(round, prompt, lineage.text(fingerprint), faults, messages, known)
+    return Task(round, prompt, lineage.text(fingerprint), faults, messages, frozenset(lineage.versions))
 
 
 def refining_words() -> dict[str, str]:
@@ -223,19 +222,24 @@ def propose(task: Task, system: str, changes: Sequence[Change]) -> Proposal:
         task.prompt.motion, task.prompt.retry, task.prompt.repair,
     ) or prompt.system != system:  # fmt: skip
         raise AnswerError("it changes other sections than System")
-    _check_new(prompt, task)
+    _check_new(prompt, task.prompt, task.known)
     return Proposal(text, prompt, tuple(changes))
 
 
-def edited(task: Task, text: str) -> Proposal:
+def edited(text: str, old: Prompt, known: Container[str]) -> Proposal:
     """Read a prompt that a person wrote: any section may differ.
+
+    Args:
+        text: of its file.
+        old: the prompt that it follows.
+        known: fingerprints of the versions that there are already.
 
     Raises:
         MotionError: it cannot be used.
     """
     try:
-        prompt = read_prompt(text, task.prompt.name)
-        _check_new(prompt, task)
+        prompt = read_prompt(text, old.name)
+        _check_new(prompt, old, known)
     except AnswerError as error:
         raise MotionError("the edited prompt", error.reason, "Change it, and give it again.") from None
     return Proposal(text, prompt)
@@ -260,15 +264,15 @@ def read_prompt(text: str, name: str) -> Prompt:
             raise AnswerError(error.reason) from None
 
 
-def _check_new(prompt: Prompt, task: Task) -> None:
+def _check_new(prompt: Prompt, old: Prompt, known: Container[str]) -> None:
     """Refuse words that are there already.
 
     Raises:
         AnswerError: they are.
     """
-    if prompt.fingerprint == task.prompt.fingerprint:
-        raise AnswerError("it is identical to the instructions as they are")
-    if prompt.fingerprint in task.known:
+    if prompt.fingerprint == old.fingerprint:
+        raise AnswerError("it is identical to the prompt as it is")
+    if prompt.fingerprint in known:
         raise AnswerError(f"it is identical to the version {prompt.fingerprint}, which was there before")
 
 
@@ -316,5 +320,6 @@ def unified_diff(old: Prompt, old_text: str, new: Proposal) -> list[str]:
         old_text: of its file.
         new: the proposal.
     """
-    names = (f"{one.fingerprint}.md" for one in (old, new.prompt))
-    return list(difflib.unified_diff(old_text.splitlines(), new.text.splitlines(), *names, lineterm=""))
+    before, after = (f"{one.fingerprint}.md" for one in (old, new.prompt))
+    lines = old_text.splitlines(), new.text.splitlines()
+    return list(difflib.unified_diff(*lines, fromfile=before, tofile=after, lineterm=""))

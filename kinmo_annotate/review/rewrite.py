@@ -14,12 +14,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+from kinmo_annotate.describe.llm.prompt import load_prompt
 from kinmo_annotate.pipeline import Progress, Summary, annotate
 from kinmo_annotate.review.rounds import Round
 from kinmo_annotate.review.store import Store
 from kinmo_annotate.schema.arrow import table_to_rows
 from kinmo_annotate.schema.records import Failure, Motion, MotionError, Row
-from kinmo_annotate.schema.shards import DATA_DIR, DatasetError, Manifest, open_shard, read_groups, split_of
+from kinmo_annotate.schema.shards import (
+    DATA_DIR,
+    MANIFEST_NAME,
+    DatasetError,
+    Manifest,
+    open_shard,
+    read_groups,
+    split_of,
+)
 from kinmo_annotate.settings import ASKING_DESCRIBER, Settings
 from kinmo_annotate.sources.base import Entry, MotionSource, failure
 
@@ -239,7 +248,11 @@ def open_round(
         DatasetError: something cannot be read or written.
     """
     folder = store.dataset / ROUNDS_DIR / wanted.name
-    summary = annotate(source, folder, settings, progress=progress, stop=stop, retry_failures=True)
+    known = wanted.name in {round.name for round in store.rounds()}
+    summary = annotate(
+        source, folder, settings, progress=progress, stop=stop, retry_failures=True,
+        force=not known and _is_stale(folder, settings),
+    )  # fmt: skip
     if summary.halted:
         raise MotionError(f"round {wanted.name}", summary.halted.reason, summary.halted.remedy)
     if not summary.complete:
@@ -254,6 +267,13 @@ def open_round(
         "prompt_version": Manifest.load(folder).prompt_version,
     }
     done = replace(wanted, **values)
-    if done.name not in {round.name for round in store.rounds()}:
+    if not known:
         store.add_round(done)
     return store.round(done.name), summary
+
+
+def _is_stale(folder: Path, settings: Settings) -> bool:
+    """Tell whether a folder was begun with another prompt, and nobody was asked to judge it."""
+    if not (folder / MANIFEST_NAME).exists():
+        return False
+    return Manifest.load(folder).prompt_version != load_prompt(settings.asking.prompt).fingerprint
