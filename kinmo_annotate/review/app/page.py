@@ -179,7 +179,7 @@ class Page:
             self._show_motion()
         for field, card in self._cards.items():
             card.update(walk.marks(field), walk.hints(field), field == walk.field, walk.closed)
-        self._figure.mark(walk.field)
+        self._figure.colour(walk.field)
         self._show_progress(walk.progress())
         self._undo.props.set_bool("disabled", not walk.can_undo)
         self._redo.props.set_bool("disabled", not walk.can_redo)

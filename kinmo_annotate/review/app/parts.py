@@ -43,7 +43,7 @@ def box(classes: str, tag: str = "div") -> ui.element:
 
 
 def button(
-    text: str, on_click: Callable[[], Awaitable[None]], classes: str = "", command: str = ""
+    text: str, on_click: Callable[[], Awaitable[Any]], classes: str = "", command: str = ""
 ) -> ui.element:
     """Make a button; where its command has a key, the key stands on it."""
     made = ui.element("button").classes(classes).props("type=button")
@@ -78,7 +78,7 @@ class Figure(ui.element, component="figure.js", esm=_THREE):
             "keyframes": list(motion.keyframes),
         }
 
-    def mark(self, field: str) -> None:
+    def colour(self, field: str) -> None:
         """Colour the group that a field is about, or its two groups in two colours."""
         self._props["marked"] = [list(GROUPS[group]) for group in field.split("__")]
 

@@ -112,8 +112,8 @@ def add_pages(review: Review) -> None:
         headers = {"cache-control": "private, max-age=3600"}
         return Response(content, media_type="application/octet-stream", headers=headers)
 
-    @pages.get("/")
-    def root() -> Response:
+    @pages.get("/{rest:path}")
+    def anywhere_else(rest: str) -> Response:
         return nobody()
 
 

@@ -98,8 +98,8 @@ class Evaluator:
 def test_a_foreign_token_gets_403_and_no_hint(visit, address, store):
     good = address["a"]
     wrong = [
-        "/review/nonsense", good[:-1], good + "x", "/review/" + good[8:].swapcase(), "/review/%00", "/review/..%2f..%2fetc",
-        "/review/x/adjudication", "/review/x/joints/0", "/review/x/joints/999", "/", f"/review/{'x' * 5000}",
+        "/review/nonsense", good[:-1], good + "x", "/review/" + good[8:].swapcase(), "/review/%00",
+        "/review/..%2f..%2fetc", "/review/x/adjudication", "/review/x/joints/0", "/review/x/joints/999", "/", f"/review/{'x' * 5000}",
     ]  # fmt: skip
 
     async def try_all(user: User) -> list[tuple[int, str]]:
@@ -107,10 +107,8 @@ def test_a_foreign_token_gets_403_and_no_hint(visit, address, store):
         return [(answer.status_code, answer.text) for answer in answers]
 
     answers = visit(try_all)
-    refused = [answer for answer in answers if answer[0] == 403]
-    assert len(refused) >= len(wrong) - 1  # a slash in a token makes it another address
-    assert len(set(refused)) == 1
-    assert all(code in (403, 404) and "rises" not in text for code, text in answers)
+    assert set(answers) == {answers[0]}
+    assert answers[0][0] == 403
     assert store.history("arms-1", "a") == []
 
 
