@@ -81,7 +81,7 @@ class _Job:
     key: str = field(compare=False)
     broken: int = field(default=0, compare=False)
     limited: int = field(default=0, compare=False)
-    broken_since: float = field(default=math.inf, compare=False)
+    broke_at: float = field(default=math.inf, compare=False)
     earlier: Answer | None = field(default=None, compare=False)
 
 
@@ -164,6 +164,7 @@ class Asker:
         self._characters_counted = 0  # of requests whose tokens the endpoint told
         self._outputs_counted = 0
         self._silent_since: float | None = None  # since when requests end without an answer
+        self._answered_at = -math.inf
         self._refused_in_row = 0
 
     async def ask(self, request: Request) -> Answer:
@@ -312,7 +313,7 @@ class Asker:
     def _heard(self, job: _Job, reply: Reply, body: dict[str, Any], tokens: float, now: float) -> None:
         if reply.outcome is Outcome.ANSWERED:
             self._pace.answered(reply.headers, tokens, now)
-            self._silent_since = None
+            self._silent_since, self._answered_at = None, now
             self._refused_in_row = 0
             self._read(job, reply.body)
         elif reply.outcome is Outcome.RATE_LIMITED:
@@ -332,13 +333,13 @@ class Asker:
         self._pace.failed(now, overrun=reply.overrun)
         delay = self._pace.backoff(job.broken)
         job.broken += 1
-        job.broken_since = min(job.broken_since, now)
         patience = _PATIENCE_S if self.tally.answered else _FIRST_PATIENCE_S
         impatient = self._no_patience(patience, now)
         often = job.broken >= _MOST_BROKEN
-        others_answered = (self._silent_since or 0.0) > job.broken_since
-        last_ones = impatient and self.tally.answered > 0 and len(self._by_key) <= _FEW
-        if often and (others_answered or last_ones):
+        others_answered = self._answered_at > job.broke_at  # since the last time
+        job.broke_at = now
+        few = self.tally.answered > 0 and not self.halted and len(self._by_key) <= _FEW
+        if often and (others_answered or (few and impatient)):
             self._fail_motion(job, f"{reply.reason}, {job.broken} times", AGAIN)
         else:
             self._again(job, now, delay, impatient and often, reply)

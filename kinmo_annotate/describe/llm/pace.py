@@ -16,10 +16,12 @@ from email.utils import parsedate_to_datetime
 from random import Random
 from typing import Final
 
-_WINDOW: Final = 24  # outcomes looked at
-_STORM: Final = 0.5  # share of them that were refused for their rate
-_SHRINK: Final = 0.7
-_SHRINK_EVERY_S: Final = 1.0
+_WINDOW: Final = 48  # outcomes looked at
+_STORM: Final = 0.4  # share of them refused for their rate: too many are asked at once
+_FULL: Final = 0.2  # share up to which more are tried at once
+_LAST: Final = 8  # of so many outcomes
+_LAST_REFUSED: Final = 7  # so many refused: there is nothing left at the moment
+_SHRINK: Final = 0.5
 _CALM_S: Final = 30.0  # after the last shrinking the limit grows fast again
 _FIRST_WAIT_S: Final = 0.1
 _LONGEST_WAIT_S: Final = 60.0
@@ -77,6 +79,7 @@ class Pace:
     in_flight: int = 0
     _paused_until: float = 0.0
     _shrunk_at: float = -math.inf
+    _stale: int = 0  # replies to come that say how it was before the limit shrank
     _recent: deque[bool] = field(default_factory=lambda: deque(maxlen=_WINDOW))
     _buckets: dict[str, _Bucket] = field(default_factory=dict)
     _random: Random = field(default_factory=lambda: Random(0))
@@ -114,9 +117,10 @@ class Pace:
     def answered(self, headers: Headers, tokens: float, now: float) -> None:
         """Hear of a request that the endpoint took, with what it says of its limits."""
         self.in_flight -= 1
-        self._recent.append(False)
-        step = 1.0 if now - self._shrunk_at > _CALM_S else 1 / self.limit  # doubles, or one more, a round
-        self.limit = min(self.most, self.limit + step)
+        self._note(refused=False)
+        if self._share_refused() <= _FULL:
+            step = 1.0 if now - self._shrunk_at > _CALM_S else 1 / self.limit  # doubles, or one more, a round
+            self.limit = min(self.most, self.limit + step)
         reset = _reset_s(headers, tokens)
         if reset is not None:
             self._paused_until = max(self._paused_until, now + reset)
@@ -130,7 +134,7 @@ class Pace:
             now: monotonic time, seconds.
         """
         self.in_flight -= 1
-        self._recent.append(True)
+        self._note(refused=True)
         told = retry_after_s(headers)
         if told is None:
             told = _reset_s(headers, 0.0)
@@ -143,7 +147,9 @@ class Pace:
     def failed(self, now: float, *, overrun: bool) -> None:
         """Hear of a request that got no answer; `overrun` when the endpoint seems to have too much to do."""
         self.in_flight -= 1
-        if overrun:
+        fresh = self._stale == 0
+        self._stale = max(0, self._stale - 1)
+        if overrun and fresh:
             self._shrink(now)
 
     def backoff(self, attempt: int) -> float:
@@ -151,14 +157,26 @@ class Pace:
         wait = min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2.0**attempt)
         return wait * (0.5 + 0.5 * self._random.random())
 
+    def _note(self, *, refused: bool) -> None:
+        if self._stale:
+            self._stale -= 1
+        else:
+            self._recent.append(refused)
+
+    def _share_refused(self) -> float:
+        return sum(self._recent) / len(self._recent) if self._recent else 0.0
+
     def _storms(self) -> bool:
-        recent = self._recent
-        return len(recent) >= _WINDOW // 2 and sum(recent) > _STORM * len(recent)
+        last = list(self._recent)[-_LAST:]
+        often = len(self._recent) >= _WINDOW // 2 and self._share_refused() > _STORM
+        return often or (len(last) == _LAST and sum(last) >= _LAST_REFUSED)
 
     def _shrink(self, now: float) -> None:
-        if now - self._shrunk_at >= _SHRINK_EVERY_S:
-            self.limit = max(1.0, self.limit * _SHRINK)
-            self._shrunk_at = now
+        """Ask fewer at once; what is in flight has been asked before and tells nothing of that."""
+        self.limit = max(1.0, self.limit * _SHRINK)
+        self._shrunk_at = now
+        self._stale = self.in_flight
+        self._recent.clear()
 
 
 def retry_after_s(headers: Headers) -> float | None:
