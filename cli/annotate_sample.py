@@ -188,7 +188,9 @@ def export(
 
     from ._progress import watch
 
-    with open_store(dataset) as store, watch(messages(), silent=as_json) as progress:
+    # the lines that stand for bars in a log speak of descriptions
+    silent = as_json or not messages().is_terminal
+    with open_store(dataset) as store, watch(messages(), silent=silent) as progress:
         name = round_name or _newest(store)
         progress.expect("motions", len(store.round(name).motion_ids))
         path = export_sheet(

@@ -6,8 +6,11 @@ import csv
 import io
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
+from kinmo_annotate.review import sheet as sheets
 from kinmo_annotate.review.rounds import Round
 from kinmo_annotate.review.sheet import SHEET_COLUMNS, export_sheet, import_sheet
 from kinmo_annotate.review.store import Judgement, open_store
@@ -67,9 +70,10 @@ def test_a_row_a_sentence(store, sheet):
 def test_a_film_a_motion(store, tmp_path):
     seen = []
     folder = tmp_path / "films"
-    export_sheet(store, "r1", "b", folder, progress=seen.append)
-    assert sorted(path.name for path in folder.iterdir()) == ["m01.gif", "m02.gif", "m03.gif", "r1-b.csv"]
-    assert seen == [1, 1, 1]
+    store.add_round(Round("r2", store.dataset, IDS[:2], FIELDS))
+    export_sheet(store, "r2", "b", folder, progress=seen.append)
+    assert sorted(path.name for path in folder.iterdir()) == ["m01.gif", "m02.gif", "r2-b.csv"]
+    assert seen == [1, 1]
     with Image.open(folder / "m01.gif") as film:
         assert film.n_frames > 20
 
@@ -102,6 +106,13 @@ def test_no_text_is_a_formula_and_none_is_changed(store, tmp_path, note):
     store.save(Judgement("r1", "a", "000000", "left_arm", "wrong", "wording", "other"))
     assert import_sheet(store, path).saved == 1
     assert store.current("r1", "a")["000000", "left_arm"].note == note
+
+
+@given(st.text("'=+-@|%＝\t\r\n a", max_size=6))
+def test_every_text_is_made_safe_and_comes_back(text):
+    made = sheets._safe(text)
+    assert not made.startswith(tuple("=+-@|%＝\t\r\n"))
+    assert sheets._plain(made) == text
 
 
 def test_half_a_sheet_leaves_the_round_open(store, sheet):
