@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 import pytest
-from kinmo_cli import _progress, annotate, main
+from kinmo_cli import _progress, annotate_run, main
 from rich.console import Console
 from typer.testing import CliRunner
 
@@ -106,14 +106,14 @@ def test_help_has_a_worked_example():
 
 def test_a_stopped_run_says_how_to_go_on(capsys, tmp_path):
     summary = Summary(tmp_path, asked=5, rows=2)
-    annotate._report(summary, as_json=False)
-    assert annotate._exit_code(summary) == 130
+    annotate_run._report(summary, as_json=False)
+    assert annotate_run._exit_code(summary) == 130
     assert "Run the same command again" in capsys.readouterr().err
 
 
 def test_brackets_in_a_reason_are_not_markup(capsys, tmp_path):
     failure = Failure("x", "x.npy", "load", "shape [bold](3, 3)[/bold]", "Fix it.")
-    annotate._report(Summary(tmp_path, asked=2, rows=1, failures=[failure], complete=True), as_json=False)
+    annotate_run._report(Summary(tmp_path, asked=2, rows=1, failures=[failure], complete=True), as_json=False)
     assert "[bold](3, 3)[/bold]" in capsys.readouterr().out
 
 
