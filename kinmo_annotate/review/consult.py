@@ -17,6 +17,7 @@ from kinmo_annotate.describe.llm.ask import ESSENTIAL, LONGER
 from kinmo_annotate.describe.llm.client import Client, Outcome, Reply
 from kinmo_annotate.describe.llm.form import AnswerError
 from kinmo_annotate.describe.llm.pace import Pace, retry_after_s
+from kinmo_annotate.describe.llm.prompt import fill
 from kinmo_annotate.describe.llm.request import MOST_TOKENS, Request, sent_body, with_messages
 from kinmo_annotate.describe.llm.response import answer_text, finish_reason, usage_of
 from kinmo_annotate.review.refine import RESPONSE_FORMAT, Proposal, Task, parse_proposal, refining_words
@@ -124,7 +125,7 @@ async def _ask(task: Task, request: Request, terms: Terms, answers: Answers) -> 
 
 
 def _once_more(request: Request, reason: str, *, cut_off: bool) -> Request:
-    words = refining_words()["Retry"].replace("{{reason}}", reason)
+    words = fill(refining_words()["Retry"], {"reason": reason})
     return with_messages(request, [{"role": "user", "content": words}], output_share=LONGER if cut_off else 1)
 
 

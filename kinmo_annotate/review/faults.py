@@ -112,6 +112,17 @@ def gather(store: Store, round: Round) -> Faults:
     return Faults(tuple(kept), len(found) - len(kept), unsettled, len(round.items))
 
 
+def count_unsettled(store: Store, round: Round) -> int:
+    """Count the disagreements of a finished round that no adjudication has settled.
+
+    Raises:
+        MotionError: not all have finished.
+    """
+    said, final = store.both(round.name), store.final(round.name)
+    items = (item for item in round.items if item not in final)
+    return sum(len({judgements[item].verdict for judgements in said.values()}) > 1 for item in items)
+
+
 def figures_text(found: Agreement, faults: Faults) -> str:
     """Say in a few lines how the round went."""
     overall = found.overall

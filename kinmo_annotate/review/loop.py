@@ -23,7 +23,7 @@ from kinmo_annotate.pipeline import Progress, Summary, annotate
 from kinmo_annotate.resume import locked
 from kinmo_annotate.review import proposals
 from kinmo_annotate.review.agreement import Agreement, gated, holds
-from kinmo_annotate.review.faults import gather
+from kinmo_annotate.review.faults import count_unsettled, gather
 from kinmo_annotate.review.lineage import Lineage
 from kinmo_annotate.review.loop_plan import Plan
 from kinmo_annotate.review.rewrite import ROUNDS_DIR, SomeOf, next_name, open_next_round, open_round
@@ -178,15 +178,15 @@ class Loop:
         """Ask for a better prompt, once all disagreements are settled."""
         round, number = found.round, None if value != value else value
         gate = f"{self.plan.gate_on} is {value:.2f} and has to be above {self.plan.gate:g}"
-        faults = gather(store, round)
-        if faults.unsettled:
-            what = f"{round.name}: {gate}. {faults.unsettled} disagreements are not settled."
+        unsettled = count_unsettled(store, round)
+        if unsettled:
+            what = f"{round.name}: {gate}. {unsettled} disagreements are not settled."
             todo = (f"kinmo annotate review {self.dataset} --round {round.name}", self._go_on())
             return Stop(ADJUDICATE, round.name, what, todo, round.prompt_version, None, number)
-        if not faults.faults:
-            return self._undefined(round, gate, number)
         waiting = proposals.pending(self._lineage, round)
         if waiting is None:
+            if not gather(store, round).faults:
+                return self._undefined(round, gate, number)
             ways = self._within_budget(self.plan.settings, self.dataset)
             version, _ = proposals.ask(store, self._lineage, found, ways, self.model)
             self.tell(f"{round.name}: {gate}. {version.author} proposes {version.fingerprint}")
