@@ -2,14 +2,14 @@
 // after the other, each with a number that the server gives back when the page shows what it did.
 //
 // A note belongs to the sentence that is current once all earlier commands are carried out. Whoever types
-// faster than the server answers has their letters held until then.
+// faster than the server answers has their keys held until then, and carried out in order.
 export default {
   template: `<span hidden></span>`,
   props: { map: Object, done: Number, busy: Boolean },
   emits: ["command"],
   created() {
     this.sent = 0;
-    this.held = null; // letters typed for a note that cannot be opened yet
+    this.held = null; // keys pressed for a note that cannot be opened yet, and those after it
     this.latencies = []; // milliseconds from key to shown, the last thousand
     this.started = new Map();
   },
@@ -51,47 +51,58 @@ export default {
     key(event) {
       if (event.isComposing || event.altKey) return;
       const writing = event.target.matches?.("textarea, input:not([type=range]), select");
-      if (writing) return this.keyInText(event);
       if (event.target.closest?.("button, a") && [" ", "Enter"].includes(event.key)) return;
-      if (this.held !== null) return this.hold(event);
-      const covered = document.querySelector(".overlay:not(.gone)");
-      const found = this.map[this.name(event)];
-      if (!found) return;
-      event.preventDefault();
-      const [command, by] = found;
-      if (by === "figure") {
-        window.dispatchEvent(new CustomEvent("kinmo-figure", { detail: command }));
-      } else if (event.repeat && !["next", "previous", "next_motion", "previous_motion"].includes(command)) {
-        return;
-      } else if (by === "note") {
-        if (covered) return;
-        this.held = "";
-        if (this.done >= this.sent) this.openNote();
-      } else {
-        this.send(command);
+      const pressed = { name: this.name(event), key: event.key, repeat: event.repeat };
+      if (this.held !== null) {
+        event.preventDefault();
+        this.held.push(pressed);
+      } else if (writing) {
+        if (this.leaves(pressed)) event.preventDefault();
+      } else if (this.carryOut(pressed)) {
+        event.preventDefault();
       }
     },
-    keyInText(event) {
-      const goOn = event.key === "Enter" && (event.ctrlKey || event.metaKey);
-      if (event.key !== "Escape" && !goOn) return;
-      event.preventDefault();
-      event.target.blur(); // which saves the rest of the note
-      if (goOn) this.send("next_open");
+    // Esc leaves a note, Ctrl+Enter leaves it and goes on; leaving saves the rest of it.
+    leaves({ name }) {
+      if (name !== "Escape" && name !== "Ctrl+Enter") return false;
+      document.activeElement.blur();
+      if (name === "Ctrl+Enter") this.send("next_open");
+      return true;
     },
-    hold(event) {
-      event.preventDefault();
-      if (event.key === "Escape") this.held = null;
-      else if (event.key === "Backspace") this.held = this.held.slice(0, -1);
-      else if (event.key.length === 1 && !event.ctrlKey && !event.metaKey) this.held += event.key;
+    carryOut({ name, repeat }) {
+      if (!this.map[name]) return false;
+      const [command, by] = this.map[name];
+      const held = ["next", "previous", "next_motion", "previous_motion"].includes(command);
+      if (by === "figure") {
+        window.dispatchEvent(new CustomEvent("kinmo-figure", { detail: command }));
+      } else if (by === "note") {
+        if (document.querySelector(".overlay:not(.gone)")) return true;
+        this.held = [];
+        if (this.done >= this.sent) this.openNote();
+      } else if (!repeat || held) {
+        this.send(command);
+      }
+      return true;
     },
     openNote() {
-      const letters = this.held;
+      const keys = this.held;
       this.held = null;
       const note = document.querySelector(".sentence.current textarea:not([disabled])");
-      if (!note) return;
-      note.focus();
-      if (!letters) return;
-      note.value += letters;
+      note?.focus();
+      let open = Boolean(note);
+      for (const pressed of keys) {
+        if (this.held !== null) this.held.push(pressed);
+        else if (!open) this.carryOut(pressed);
+        else if (this.leaves(pressed)) open = false;
+        else this.write(note, pressed);
+      }
+    },
+    // What the browser would have done with a key, had the note been open already.
+    write(note, { name, key }) {
+      if (key === "Backspace") note.value = note.value.slice(0, -1);
+      else if (key === "Enter") note.value += "\n";
+      else if (key.length === 1 && !name.startsWith("Ctrl+")) note.value += key;
+      else return;
       note.dispatchEvent(new Event("input"));
     },
     send(command) {

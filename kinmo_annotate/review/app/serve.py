@@ -215,11 +215,12 @@ def serve(
 
 
 def _take(host: str, port: int) -> socket.socket:
-    """Bind a socket."""
+    """Take an address, so that nobody else can."""
     taken = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         taken.bind((host, port))
+        taken.listen()  # who comes early waits
     except (OSError, OverflowError) as error:
         taken.close()
         remedy = "Is the page served already? Else give another --port, or --port 0 for any that is free."
