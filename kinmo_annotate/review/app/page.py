@@ -159,6 +159,7 @@ class Page:
             except MotionError as error:
                 word = str(error)
             self._notice.set_text(word)
+            set_class(self._notice, "bad", bool(word))
             self.show()
             return not word
 
@@ -230,7 +231,8 @@ class JudgingPage(Page):
         return f"{self._session.round.name} · evaluator {self._session.author}"
 
     def _more_actions(self) -> None:
-        self._action("hand_in", "hand in")
+        self._before = self._action("hand_in", "hand in")
+        self._after = self._action("adjudicate", "adjudication")
 
     def _overlays(self) -> None:
         self._asking = self._overlay(self._question)
@@ -288,6 +290,8 @@ class JudgingPage(Page):
     def show(self) -> None:
         """Show what is so now."""
         super().show()
+        set_class(self._before, "gone", self._session.closed)
+        set_class(self._after, "gone", not self._session.closed)
         if self._session.closed and not self._notice.text:
             self._notice.set_text(f"You have handed in. {_next_step(self._session)}")
 
@@ -303,7 +307,7 @@ def _next_step(session: Session) -> str:
         return "Judge every sentence, then hand in with f."
     if waiting:
         return f"Adjudication opens when {', '.join(waiting)} has handed in too."
-    return "Everybody has: a opens the adjudication."
+    return "Everybody has: press a for the adjudication."
 
 
 class AdjudicationPage(Page):

@@ -277,7 +277,8 @@ def test_the_figure_plays_in_the_browser_with_no_traffic_per_frame(browser, demo
     seat.press(*["<"] * 9, "v")
     assert (seat.figure("speed"), seat.figure("side")) == ("0.25", "left")
     seat.page.locator(".timeline input").fill("5")
-    assert "frame 5" in seat.text(".controls .frame")
+    seat.page.wait_for_function("document.querySelector('.figure').dataset.frame === '5'")
+    assert "0.25 of" in seat.text(".controls .time")
     assert len(seat.asked) == asked
     first = seat.figure("ready")
     seat.press("]")
