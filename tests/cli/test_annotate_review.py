@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 import typer
+from kinmo_cli.annotate_review import review
 from typer.testing import CliRunner
 
 from kinmo_annotate.review.rounds import Round
 from kinmo_annotate.review.store import open_store
 from kinmo_annotate.schema.records import MotionError
-from kinmo_cli.annotate_review import review
 
 pytest.importorskip("nicegui", reason="the page needs the extra `review`")
 

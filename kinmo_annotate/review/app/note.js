@@ -16,6 +16,10 @@ export default {
   },
   mounted() {
     this.grow();
+    window.addEventListener("pagehide", this.flush);
+  },
+  unmounted() {
+    window.removeEventListener("pagehide", this.flush);
   },
   watch: {
     // The server's word counts only while nobody types here.
