@@ -178,9 +178,10 @@ def next_name(store: Store, name: str) -> str:
     stem, number = name, 1
     if numbered := re.fullmatch(r"(.+?)-(\d{1,6})", name):
         stem, number = numbered[1], int(numbered[2])
+    stem = stem[:56]
     while f"{stem}-{number + 1}" in known:
         number += 1
-    return f"{stem[:56]}-{number + 1}"
+    return f"{stem}-{number + 1}"
 
 
 def open_next_round(

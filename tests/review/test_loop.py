@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,17 +12,21 @@ import numpy as np
 import pytest
 
 from kinmo_annotate.describe.llm.prompt import load_prompt
+from kinmo_annotate.pipeline import annotate
+from kinmo_annotate.resume import locked
 from kinmo_annotate.review import loop as loops
 from kinmo_annotate.review import proposals
 from kinmo_annotate.review.lineage import ACCEPTED, Lineage
-from kinmo_annotate.review.loop import Loop, Stop
+from kinmo_annotate.review.loop import Loop, Stop, draw, spent_usd
 from kinmo_annotate.review.loop_plan import Plan, begin, is_begun, load_plan
 from kinmo_annotate.review.refine import SCHEMA_NAME
 from kinmo_annotate.review.rewrite import rows_of
-from kinmo_annotate.review.rounds import ADJUDICATION, Round
+from kinmo_annotate.review.rounds import ADJUDICATION, Round, sample_round
 from kinmo_annotate.review.store import CORRECT, WRONG, Judgement, open_store
-from kinmo_annotate.schema.shards import read_rows
+from kinmo_annotate.schema.records import MotionError
+from kinmo_annotate.schema.shards import DatasetError, read_rows
 from kinmo_annotate.settings import Asking, Settings
+from kinmo_annotate.sources import open_source
 
 MOTIONS = 20
 MARKS = {2: "Say when it happens, in words that can be checked.", 3: "Name the side and the way, always."}
@@ -92,9 +99,31 @@ def settle(dataset: Path, name: str) -> int:
     return len(differing)
 
 
+def judge_all(dataset: Path, name: str, wrong: int) -> None:
+    """Let both find the first so many sentences wrong, and one of them one more."""
+    with open_store(dataset) as store:
+        round = store.round(name)
+        rows = rows_of(round.dataset, round.motion_ids)
+        for who in round.evaluators:
+            for number, (motion_id, field) in enumerate(round.items):
+                right = number >= wrong + (who == "a" and wrong > 1)
+                sentence = rows[motion_id].descriptions[field]
+                store.save(said(round, who, (motion_id, field), right, sentence))
+            store.finish(name, who)
+
+
+def decide(dataset: Path, stop: Stop) -> None:
+    with open_store(dataset) as store:
+        proposals.accept(Lineage(dataset), store.round(stop.round))
+
+
 @pytest.fixture
-def settings(endpoint, tmp_path, quick_encoder):
-    server = endpoint(script=script(), fields=None, faults={"error_500": 0.05}, retry_after_s=0.05)
+def server(endpoint):
+    return endpoint(script=script(), fields=None, faults={"error_500": 0.05}, retry_after_s=0.05)
+
+
+@pytest.fixture
+def settings(server, tmp_path, quick_encoder):
     asking = Asking(base_url=server.url, concurrency=8, timeout_s=20)
     return Settings(describer="openai", workers=1, cache_dir=tmp_path / "cache", asking=asking)
 
@@ -115,8 +144,7 @@ def walk(dataset: Path, plan: Plan, evaluators: list[Evaluator]) -> list[Stop]:
         elif stop.step == loops.ADJUDICATE:
             assert settle(dataset, stop.round) > 0
         elif stop.step == loops.DECIDE:
-            with open_store(dataset) as store:
-                proposals.accept(Lineage(dataset), store.round(stop.round))
+            decide(dataset, stop)
     return stops
 
 
@@ -158,3 +186,173 @@ def test_two_evaluators_reach_the_gate_in_three_rounds(settings, make_folder, tm
     assert len(rows) == 30
     assert {row.provenance.prompt_version for row in rows} == {versions[-1].fingerprint}
     assert {row.descriptions["left_leg"] for row in rows} == {CLEAR["left_leg"]}
+
+
+# ---------------------------------------------------------------- cut off, and begun otherwise
+
+
+class Crash(BaseException):
+    """The end of the process, as far as a test can play it."""
+
+
+def begun(dataset: Path, plan: Plan) -> Loop:
+    """The loop as a new process finds it."""
+    return Loop(dataset, load_plan(dataset) if is_begun(dataset) else begin(dataset, plan))
+
+
+@pytest.mark.slow
+def test_crashes_at_any_file_cost_nothing(settings, server, make_folder, tmp_path, monkeypatch):
+    dataset, written = tmp_path / "dataset", []
+    plan = Plan(settings, make_folder(6), motions=4)
+    real = os.replace
+
+    def crashing(source, target):
+        written.append(target)
+        if len(written) % 5 == 0:
+            raise Crash
+        real(source, target)
+
+    monkeypatch.setattr("os.replace", crashing)
+    crashes, steps = 0, []
+    while not steps or steps[-1] != loops.DONE:
+        assert crashes < 60
+        try:
+            stop = begun(dataset, plan).go()
+            steps.append(stop.step)
+            if stop.step == loops.REVIEW:
+                judge_all(dataset, stop.round, {"round-1": 4, "round-2": 1}[stop.round])
+            elif stop.step == loops.ADJUDICATE:
+                settle(dataset, stop.round)
+            elif stop.step == loops.DECIDE:
+                decide(dataset, stop)
+        except Crash:
+            crashes += 1
+    assert crashes > 5
+    monkeypatch.undo()
+    with open_store(dataset) as store:
+        rounds = store.rounds()
+    assert [round.name for round in rounds] == ["round-1", "round-2"]
+    versions = Lineage(dataset).versions.values()
+    assert [one.fingerprint for one in versions] == [round.prompt_version for round in rounds]
+    assert [one.status for one in versions] == [ACCEPTED, ACCEPTED]
+    assert {row.provenance.prompt_version for row in read_rows(dataset)} == {rounds[-1].prompt_version}
+    good = [one for one in server.records() if one["outcome"] == "ok"]
+    assert len(good) == 4 + 1 + 4 + 2, "each motion once with each prompt, one proposal, and the rest"
+
+
+@pytest.fixture
+def annotated(settings, make_folder, tmp_path):
+    """Six motions annotated in full with the first prompt, and their source."""
+    source, dataset = make_folder(6), tmp_path / "dataset"
+    annotate(open_source(source), dataset, settings)
+    return dataset, source
+
+
+def to_the_gate(dataset: Path, plan: Plan) -> Stop:
+    """Two rounds: in the first the evaluators do not agree, in the second they do."""
+    begun(dataset, plan).go()
+    with open_store(dataset) as store:
+        first = store.rounds()[-1].name
+    judge_all(dataset, first, 4)
+    settle(dataset, first)
+    decide(dataset, begun(dataset, plan).go())
+    stop = begun(dataset, plan).go()
+    judge_all(dataset, stop.round, 1)
+    return begun(dataset, plan).go()
+
+
+def test_rows_of_an_older_prompt_are_replaced_only_when_told_to(annotated, settings):
+    dataset, source = annotated
+    stop = to_the_gate(dataset, Plan(settings, source, motions=4))
+    assert stop.step == loops.REPLACE
+    assert stop.todo == (f"kinmo annotate loop {dataset} --replace",)
+    assert {row.provenance.prompt_version for row in read_rows(dataset)} == {load_prompt().fingerprint}
+    loop = begun(dataset, Plan(settings))
+    loop.replace_rows = True
+    done = loop.go()
+    assert done.step == loops.DONE
+    assert {row.provenance.prompt_version for row in read_rows(dataset)} == {done.prompt_version}
+
+
+def test_without_the_source_one_is_told_how_to_annotate_the_rest(annotated, settings):
+    dataset, _ = annotated
+    with open_store(dataset) as store:
+        store.add_round(sample_round(dataset, name="legs", motions=4, seed=1))
+    stop = to_the_gate(dataset, Plan(settings))
+    assert (stop.step, stop.round) == (loops.REPLACE, "legs-2"), "the round that was there is the first"
+    (command,) = stop.todo
+    assert f"--prompt {dataset}/prompts/{stop.prompt_version}.md" in command
+
+
+def test_a_gate_that_holds_at_once_leaves_nothing_to_do(annotated, settings, server):
+    dataset, source = annotated
+    plan = Plan(settings, source, motions=4)
+    begun(dataset, plan).go()
+    asked = server.stats()["requests"]
+    judge_all(dataset, "round-1", 1)
+    assert begun(dataset, plan).go().step == loops.DONE
+    assert server.stats()["requests"] == asked
+
+
+def test_the_budget_is_for_all_rounds_together(settings, make_folder, tmp_path):
+    dataset, source = tmp_path / "dataset", make_folder(6)
+    plan = Plan(settings, source, motions=4)
+    begun(dataset, plan).go()
+    judge_all(dataset, "round-1", 4)
+    settle(dataset, "round-1")
+    paid = spent_usd(dataset / "rounds/round-1")
+    assert paid > 0
+    known = load_plan(dataset)
+    asking = replace(known.settings.asking, budget_usd=paid + 1e-6)
+    loop = Loop(dataset, replace(known, settings=replace(known.settings, asking=asking)))
+    with pytest.raises(MotionError, match="larger --budget"):
+        loop.go()
+
+
+def test_one_loop_at_a_time(settings, make_folder, tmp_path):
+    dataset = tmp_path / "dataset"
+    loop = begun(dataset, Plan(settings, make_folder(6), motions=4))
+    with locked(dataset / "rounds"), pytest.raises(DatasetError, match="written by another run"):
+        loop.go()
+
+
+def test_a_draw_from_the_source_is_that_of_a_dataset(annotated):
+    dataset, source = annotated
+    ids = [entry.motion_id for entry in open_source(source).entries()]
+    assert draw(ids, 4, 7) == sample_round(dataset, name="x", motions=4, seed=7).motion_ids
+    with pytest.raises(MotionError, match="lists 6 motions"):
+        draw(ids, 7, 0)
+
+
+def test_a_plan_that_cannot_be_used_is_refused_before_anything_is_written(settings, make_folder, tmp_path):
+    source = make_folder(6)
+    for plan in (
+        Plan(settings),
+        Plan(replace(settings, describer="kinematic"), source),
+        Plan(settings, source, evaluators=("a", "a")),
+        Plan(settings, source, gate_on="mood"),
+    ):
+        with pytest.raises(MotionError):
+            begin(tmp_path / "dataset", plan)
+    assert not (tmp_path / "dataset").exists()
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/thesis.txt").write_text("")
+    with pytest.raises(DatasetError, match="thesis"):
+        begin(tmp_path / "mine", Plan(settings, source))
+
+
+def test_a_damaged_plan_is_told(settings, make_folder, tmp_path):
+    dataset = tmp_path / "dataset"
+    begin(dataset, Plan(settings, make_folder(6)))
+    path = dataset / "rounds/loop.json"
+    content = json.loads(path.read_text())
+    for bad in ("{", json.dumps(content | {"version": 2}), json.dumps(content | {"plan": {}})):
+        path.write_text(bad)
+        with pytest.raises(DatasetError, match="damaged"):
+            load_plan(dataset)
+
+
+def test_no_secret_of_the_address_is_written(settings, make_folder, tmp_path):
+    asking = replace(settings.asking, base_url="http://user:hunter2@127.0.0.1:1/v1?key=hunter2")
+    begin(tmp_path / "dataset", Plan(replace(settings, asking=asking), make_folder(6)))
+    assert "hunter2" not in (tmp_path / "dataset/rounds/loop.json").read_text()
