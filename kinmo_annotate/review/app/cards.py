@@ -11,7 +11,7 @@ from nicegui import ui
 from kinmo_annotate.review.app.adjudication import Opinions
 from kinmo_annotate.review.app.keys import CATEGORY_KEYS
 from kinmo_annotate.review.app.marks import Marks
-from kinmo_annotate.review.app.parts import Note, Words, box, button, set_class
+from kinmo_annotate.review.app.parts import Note, Words, box, button, set_class, set_prop
 from kinmo_annotate.review.store import CATEGORIES, CORRECT, JUDGEMENT_VERDICTS, NOT_JUDGED
 from kinmo_annotate.schema.records import Check
 
@@ -41,7 +41,6 @@ class Card:
         self, desk: Desk, motion_id: str, field: str, sentence: str, opinions: Opinions | None = None
     ) -> None:
         self._desk, self._field = desk, field
-        self._seen: tuple[Check, ...] = ()
         self.element = box("sentence", "article").on("click", self._given("here"), args=[])
         with self.element:
             self._head()
@@ -75,8 +74,8 @@ class Card:
         for chosen, buttons in ((marks.verdict, self._verdicts), (marks.category, self._categories)):
             for name, made in buttons.items():
                 set_class(made, "chosen", name == chosen)
-                made.props["aria-pressed"] = str(name == chosen).lower()
-                made.props.set_bool("disabled", closed)
+                set_prop(made, "aria-pressed", str(name == chosen).lower())
+                set_prop(made, "disabled", closed)
         self._note.set(marks.note, closed)
         self._show_hints(marks, hints)
 

@@ -12,7 +12,7 @@ from nicegui import run, ui
 from kinmo_annotate.review.app.adjudication import Adjudication
 from kinmo_annotate.review.app.cards import CARD_COMMANDS, Card
 from kinmo_annotate.review.app.keys import KEYS, sign
-from kinmo_annotate.review.app.parts import Figure, Keyboard, Words, box, button, set_class
+from kinmo_annotate.review.app.parts import Figure, Keyboard, Words, box, button, set_class, set_prop
 from kinmo_annotate.review.app.session import Session
 from kinmo_annotate.review.app.walk import Progress
 from kinmo_annotate.review.store import CATEGORIES, JUDGEMENT_VERDICTS, NOT_JUDGED
@@ -182,8 +182,8 @@ class Page:
             card.update(walk.marks(field), walk.hints(field), field == walk.field, walk.closed)
         self._figure.colour(walk.field)
         self._show_progress(walk.progress())
-        self._undo.props.set_bool("disabled", not walk.can_undo)
-        self._redo.props.set_bool("disabled", not walk.can_redo)
+        set_prop(self._undo, "disabled", not walk.can_undo)
+        set_prop(self._redo, "disabled", not walk.can_redo)
 
     def _show_motion(self) -> None:
         walk = self._walk
@@ -211,7 +211,7 @@ class Page:
             set_class(dot, "here", number == self._walk.number)
             set_class(dot, "begun", 0 < judged < total)
             set_class(dot, "full", judged == total)
-            dot.props["aria-label"] = f"motion {number + 1}, {judged} of {total} judged"
+            set_prop(dot, "aria-label", f"motion {number + 1}, {judged} of {total} judged")
 
 
 class JudgingPage(Page):

@@ -80,7 +80,7 @@ class Figure(ui.element, component="figure.js", esm=_THREE):
 
     def colour(self, field: str) -> None:
         """Colour the group that a field is about, or its two groups in two colours."""
-        self._props["marked"] = [list(GROUPS[group]) for group in field.split("__")]
+        set_prop(self, "marked", [list(GROUPS[group]) for group in field.split("__")])
 
 
 class Keyboard(ui.element, component="keys.js"):
@@ -119,10 +119,18 @@ class Note(ui.element, component="note.js"):
 
     def set(self, text: str, closed: bool) -> None:
         """Show another text, except where somebody is typing at this moment."""
-        version = self._props["version"] + (text != self._props["text"])
-        self._props.update(text=text, closed=closed, version=version)
+        if text != self._props["text"]:
+            self._props.update(text=text, version=self._props["version"] + 1)
+        set_prop(self, "closed", closed)
 
 
 def set_class(element: Any, name: str, on: bool) -> None:
     """Put a class on an element, or take it off."""
-    element.classes(add=name if on else None, remove=None if on else name)
+    if on != (name in element.classes):
+        element.classes(add=name if on else None, remove=None if on else name)
+
+
+def set_prop(element: Any, name: str, value: Any) -> None:
+    """Set an attribute of an element; what stays as it is costs no traffic."""
+    if element.props.get(name) != value:
+        element.props[name] = value
