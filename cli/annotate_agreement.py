@@ -80,7 +80,7 @@ def agreement(
         _show(found, disagreements)
         for line in said:
             warn(line)
-        _show_gate(found, gate, gate_on)
+        _show_gate(dataset, found, gate, gate_on)
     if not passed:
         raise typer.Exit(FAILED)
 
@@ -111,7 +111,7 @@ def _as_json(found: Agreement, said: list[str], gate: float, gate_on: GateOn) ->
     return found.as_json() | {"remarks": said, "gate": told | {"holds": holds(found, gate, gate_on.value)}}
 
 
-def _show_gate(found: Agreement, gate: float, gate_on: GateOn) -> None:
+def _show_gate(dataset: Path, found: Agreement, gate: float, gate_on: GateOn) -> None:
     """Print whether the gate holds, and what to do where it does not."""
     from kinmo_annotate.review.agreement import gated, holds
 
@@ -122,9 +122,7 @@ def _show_gate(found: Agreement, gate: float, gate_on: GateOn) -> None:
     said = "undefined" if isnan(value) else _number(value)
     text = f"The gate does not hold: {gate_on.value} is {said}, and has to be above {gate:g}."
     if found.disagreements is not None and found.overall.error_rate.value > 0:
-        text += (
-            f" Next: kinmo annotate refine {found.round.dataset} makes the prompt better by what was wrong."
-        )
+        text += f" Next: kinmo annotate refine {dataset} makes the prompt better by what was wrong."
     console().print(text, style="yellow", markup=False, soft_wrap=True)
 
 

@@ -7,9 +7,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from kinmo_cli.annotate import app as annotate
-from kinmo_cli.annotate_loop import loop
-from kinmo_cli.annotate_refine import refine
 from kinmo_cli.main import app
 from typer.testing import CliRunner
 
@@ -21,9 +18,6 @@ from kinmo_annotate.review.store import Judgement, open_store
 from kinmo_annotate.schema.shards import read_rows
 
 WORDS = ("Describe", "Tell", "Write down")
-for command in (refine, loop):
-    if command not in [known.callback for known in annotate.registered_commands]:
-        annotate.command()(command)
 
 
 def better(word: str) -> str:
