@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick slow lint types bench tables picture hooks clean
+.PHONY: help demo test quick slow browser lint types bench tables picture hooks clean
 
 VENV := .venv
 OUT := out
@@ -79,6 +79,9 @@ test: $(VENV)/.dev  ## Run all tests: the quick ones, then the slow ones.
 
 quick: $(VENV)/.dev  ## Run the quick tests only.
 	$(PYTEST) -q -n 2
+
+browser: $(VENV)/.dev  ## Run the tests of the review page in a real browser (Debian: apt install chromium).
+	$(PYTEST) -q -m browser
 
 lint: $(VENV)/.dev  ## Check style and format.
 	$(BIN)/ruff check .
