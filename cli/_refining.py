@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from ._common import console, fail, warn
+from ._common import INTERRUPTED, console, ctrl_c, fail, messages, warn
 from ._tables import plain
 
 if TYPE_CHECKING:
@@ -53,6 +54,26 @@ def decision_of(accept: bool, reject: bool, edited: Path | None, as_json: bool) 
         text = _read(edited)
         return lambda lineage, round, version: proposals.accept_edited(lineage, round, text)
     return _question if not as_json and _at_terminal() else None
+
+
+@contextmanager
+def watched(as_json: bool) -> Iterator[tuple[Any, Callable[[], bool]]]:
+    """Give what an annotation tells its progress to, and what it asks whether to end.
+
+    Raises:
+        typer.Exit: the user ended it.
+    """
+    from kinmo_annotate.schema.records import MotionError
+
+    from ._progress import watch
+
+    with ctrl_c("shard") as interrupted, watch(messages(), silent=as_json) as progress:
+        try:
+            yield progress, interrupted.is_set
+        except MotionError as error:
+            if not interrupted.is_set():
+                raise
+            fail(f"stopped by Ctrl-C: {error}", code=INTERRUPTED)
 
 
 def _at_terminal() -> bool:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from ._common import JsonOption, ctrl_c, messages, print_json
+from ._common import JsonOption, messages, print_json
 from ._refining import (
     AcceptOption,
     BudgetOption,
@@ -21,6 +21,7 @@ from ._refining import (
     decision_of,
     print_todo,
     show_proposal,
+    watched,
 )
 from ._tables import plain
 from .annotate_agreement import GateOn
@@ -132,18 +133,16 @@ def _go(
     """Go as far as it goes, with one decision of the user's on the way."""
     from kinmo_annotate.review.loop import DECIDE, Loop
 
-    from ._progress import watch
-
     def tell(line: str) -> None:
         messages().print(plain(line), soft_wrap=True)
 
-    with ctrl_c("shard") as interrupted, watch(messages(), silent=as_json) as progress:
-        moving = Loop(dataset, plan, refiner, replace, progress, interrupted.is_set, tell)
+    with watched(as_json) as (progress, ending):
+        moving = Loop(dataset, plan, refiner, replace, progress, ending, tell)
         stop = moving.go()
     if stop.step != DECIDE or not _decided(moving, stop, decision, as_json):
         return stop
-    with ctrl_c("shard") as interrupted, watch(messages(), silent=as_json) as progress:
-        return Loop(dataset, plan, refiner, replace, progress, interrupted.is_set, tell).go()
+    with watched(as_json) as (progress, ending):
+        return Loop(dataset, plan, refiner, replace, progress, ending, tell).go()
 
 
 def _decided(loop: Loop, stop: Stop, decision: Decision | None, as_json: bool) -> bool:

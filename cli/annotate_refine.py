@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from ._common import JsonOption, console, ctrl_c, fail, messages, print_json
+from ._common import JsonOption, console, fail, messages, print_json
 from ._refining import (
     AcceptOption,
     BudgetOption,
@@ -21,6 +21,7 @@ from ._refining import (
     decision_of,
     print_todo,
     show_proposal,
+    watched,
 )
 from ._tables import plain
 
@@ -103,11 +104,14 @@ class _Desk:
     def proposal(self, prompt: Path | None, model: str | None, *, ask: bool) -> Version | None:
         """Give the proposal that waits, or ask for one and show it."""
         from kinmo_annotate.review import proposals
+        from kinmo_annotate.review.rewrite import settings_like, within_budget
 
+        settings_like(self.round.dataset, self.ways)  # tells it now where rules wrote the sentences
         found = proposals.measured(self.store, self.lineage, self.round, prompt)
         version = proposals.pending(self.lineage, self.round)
         if version is None and ask:
-            version, brought = proposals.ask(self.store, self.lineage, found, self.ways, model)
+            ways = within_budget(self.store.dataset, self.ways)
+            version, brought = proposals.ask(self.store, self.lineage, found, ways, model)
             paid = "price not known" if brought.cost_usd is None else f"${brought.cost_usd:.4f}"
             how = "from the archive" if brought.archived else paid
             messages().print(f"asked {brought.model}: {how}", style="dim", markup=False)
@@ -126,17 +130,17 @@ class _Desk:
 
     def open_next(self, version: Version) -> Round:
         """Annotate the round's motions with the new prompt and open them as the next round, once."""
-        from kinmo_annotate.review.rewrite import open_next_round
-
-        from ._progress import watch
+        from kinmo_annotate.review.rewrite import next_name, open_next_round, within_budget
 
         for round in self.store.rounds():
             if round.parent == self.round.name and round.prompt_version == version.fingerprint:
                 return round
         prompt = self.lineage.file(version.fingerprint)
-        with ctrl_c("shard") as interrupted, watch(messages(), silent=self.as_json) as progress:
+        name = next_name(self.store, self.round.name)
+        ways = within_budget(self.store.dataset, self.ways, name)
+        with watched(self.as_json) as (progress, stop):
             return open_next_round(
-                self.store, self.round, prompt, self.ways, progress=progress, stop=interrupted.is_set
+                self.store, self.round, prompt, ways, name=name, progress=progress, stop=stop
             )[0]
 
 

@@ -18,15 +18,21 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from kinmo_annotate.describe.llm.answers import ARCHIVE_DIR, read_archive
 from kinmo_annotate.pipeline import Progress, Summary, annotate
 from kinmo_annotate.resume import locked
 from kinmo_annotate.review import proposals
 from kinmo_annotate.review.agreement import Agreement, gated, holds
 from kinmo_annotate.review.faults import count_unsettled, gather
-from kinmo_annotate.review.lineage import Lineage
+from kinmo_annotate.review.lineage import Lineage, ensure_root
 from kinmo_annotate.review.loop_plan import Plan
-from kinmo_annotate.review.rewrite import ROUNDS_DIR, SomeOf, next_name, open_next_round, open_round
+from kinmo_annotate.review.rewrite import (
+    ROUNDS_DIR,
+    SomeOf,
+    next_name,
+    open_next_round,
+    open_round,
+    within_budget,
+)
 from kinmo_annotate.review.rounds import Round, sample_round
 from kinmo_annotate.review.store import Store, open_store
 from kinmo_annotate.schema.records import MotionError
@@ -148,13 +154,14 @@ class Loop:
         chosen = draw([entry.motion_id for entry in source.entries()], plan.motions, plan.seed)
         wanted = Round(plan.first, self.dataset, chosen, plan.fields, "", plan.seed, plan.evaluators)
         some = SomeOf(source, frozenset(chosen), source.name)
-        settings = self._within_budget(plan.settings, self.dataset / ROUNDS_DIR / plan.first)
+        settings = within_budget(self.dataset, plan.settings, plan.first)
         round, summary = open_round(store, wanted, some, settings, progress=self.progress, stop=self.stop)
+        ensure_root(self._lineage, round.prompt_version, plan.settings.asking.prompt)
         self._tell_of(round, summary)
 
     def _next_round(self, store: Store, round: Round, fingerprint: str) -> None:
         name = next_name(store, round.name)
-        ways = self._within_budget(self.plan.settings, self.dataset / ROUNDS_DIR / name)
+        ways = within_budget(self.dataset, self.plan.settings, name)
         prompt = self._lineage.file(fingerprint)
         opened, summary = open_next_round(
             store, round, prompt, ways, name=name, progress=self.progress, stop=self.stop
@@ -187,7 +194,7 @@ class Loop:
         if waiting is None:
             if not gather(store, round).faults:
                 return self._undefined(round, gate, number)
-            ways = self._within_budget(self.plan.settings, self.dataset)
+            ways = within_budget(self.dataset, self.plan.settings)
             version, _ = proposals.ask(store, self._lineage, found, ways, self.model)
             self.tell(f"{round.name}: {gate}. {version.author} proposes {version.fingerprint}")
             return None
@@ -222,7 +229,7 @@ class Loop:
                 return Stop(REPLACE, round.name, *refusal, version, None, value)
             settings = self._with_prompt(version)
             summary = annotate(
-                self._source(), self.dataset, self._within_budget(settings, self.dataset),
+                self._source(), self.dataset, within_budget(self.dataset, settings),
                 progress=self.progress, stop=self.stop, force=not same,
             )  # fmt: skip
             if summary.halted:
@@ -257,21 +264,6 @@ class Loop:
         if self.plan.source is None:
             raise MotionError(str(self.dataset), "has no rows yet", "Name the motions with --source.")
         return open_source(self.plan.source, mapping=self.plan.mapping, kind=self.plan.kind)
-
-    def _within_budget(self, settings: Settings, folder: Path) -> Settings:
-        """Take off the budget what was paid in other folders of the dataset; a run counts its own."""
-        budget = settings.asking.budget_usd
-        if budget is None:
-            return settings
-        others = [self.dataset, *(path for path in (self.dataset / ROUNDS_DIR).iterdir() if path.is_dir())]
-        left = budget - sum(spent_usd(path) for path in others if path != folder)
-        return replace(settings, asking=replace(settings.asking, budget_usd=max(0.0, left)))
-
-
-def spent_usd(folder: Path) -> float:
-    """Sum up what was paid for the answers archived in a folder."""
-    paid = (record.get("paid_usd") for record in read_archive(folder / ARCHIVE_DIR))
-    return sum(float(usd) for usd in paid if isinstance(usd, int | float))
 
 
 def draw(motion_ids: list[str], motions: int, seed: int) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from typing import Final
 from kinmo_annotate.describe.llm.answers import ARCHIVE_DIR
 from kinmo_annotate.describe.llm.batch import plan_of, settings_of
 from kinmo_annotate.review.agreement import GATE, GATES
+from kinmo_annotate.review.lineage import Lineage, ensure_root
 from kinmo_annotate.review.rewrite import ROUNDS_DIR, settings_like
 from kinmo_annotate.review.rounds import EVALUATORS, LEGS, MOTIONS, Round
 from kinmo_annotate.review.store import open_store
@@ -74,7 +75,8 @@ def begin(dataset: Path, plan: Plan) -> Plan:
     loop's first.
 
     Raises:
-        MotionError: there is neither a dataset nor a source, or it was not written by a language model.
+        MotionError: there is neither a dataset nor a source, or its rows were written by no language model or
+            with a prompt that is not at hand.
         DatasetError: something cannot be read or written.
     """
     if plan.gate_on not in GATES:
@@ -84,6 +86,8 @@ def begin(dataset: Path, plan: Plan) -> Plan:
         with open_store(dataset) as store:
             rounds = store.rounds()
         plan = replace(plan, first=rounds[-1].name if rounds else plan.first)
+        wrote = rounds[-1].prompt_version if rounds else Manifest.load(dataset).prompt_version
+        ensure_root(Lineage(dataset), wrote, plan.settings.asking.prompt)
     elif plan.source is None:
         raise MotionError(str(dataset), "is no dataset yet", "Name its motions with --source.")
     else:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+from kinmo_annotate.describe.llm.answers import ARCHIVE_DIR, read_archive
 from kinmo_annotate.describe.llm.prompt import load_prompt
 from kinmo_annotate.pipeline import Progress, Summary, annotate
 from kinmo_annotate.review.rounds import Round
@@ -170,6 +171,29 @@ def settings_like(dataset: Path, ways: Settings) -> Settings:
         raise MotionError(str(dataset), reason, "Annotate it again with this version.") from None
     kept |= {"limit": None, "asking": replace(ways.asking, **asked, options=options)}
     return replace(ways, **kept)
+
+
+def within_budget(dataset: Path, settings: Settings, round: str | None = None) -> Settings:
+    """Take off the budget what was paid elsewhere for a dataset and its rounds: a run counts its own folder.
+
+    Args:
+        dataset: the reviewed dataset, whose budget it is.
+        settings: of what is to be asked.
+        round: whose folder it is asked for; None is the dataset itself.
+    """
+    budget = settings.asking.budget_usd
+    if budget is None:
+        return settings
+    own = dataset / ROUNDS_DIR / round if round else dataset
+    folders = {dataset, *(path for path in (dataset / ROUNDS_DIR).glob("*") if path.is_dir())}
+    left = budget - sum(spent_usd(folder) for folder in folders - {own})
+    return replace(settings, asking=replace(settings.asking, budget_usd=max(0.0, left)))
+
+
+def spent_usd(folder: Path) -> float:
+    """Sum up what was paid for the answers archived in a folder."""
+    paid = (record.get("paid_usd") for record in read_archive(folder / ARCHIVE_DIR))
+    return sum(float(usd) for usd in paid if isinstance(usd, int | float))
 
 
 def next_name(store: Store, name: str) -> str:

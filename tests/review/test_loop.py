@@ -17,10 +17,10 @@ from kinmo_annotate.resume import locked
 from kinmo_annotate.review import loop as loops
 from kinmo_annotate.review import proposals
 from kinmo_annotate.review.lineage import ACCEPTED, Lineage
-from kinmo_annotate.review.loop import Loop, Stop, draw, spent_usd
+from kinmo_annotate.review.loop import Loop, Stop, draw
 from kinmo_annotate.review.loop_plan import Plan, begin, is_begun, load_plan
 from kinmo_annotate.review.refine import SCHEMA_NAME
-from kinmo_annotate.review.rewrite import rows_of
+from kinmo_annotate.review.rewrite import rows_of, spent_usd
 from kinmo_annotate.review.rounds import ADJUDICATION, Round, sample_round
 from kinmo_annotate.review.store import CORRECT, WRONG, Judgement, open_store
 from kinmo_annotate.schema.records import MotionError
