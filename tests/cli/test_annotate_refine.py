@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from kinmo_annotate.review.lineage import Lineage
 from kinmo_annotate.review.refine import SCHEMA_NAME
 from kinmo_annotate.review.rewrite import rows_of
 from kinmo_annotate.review.store import Judgement, open_store
+from kinmo_annotate.schema.records import MotionError
 from kinmo_annotate.schema.shards import read_rows
 
 WORDS = ("Describe", "Tell", "Write down")
@@ -219,3 +221,47 @@ def test_a_loop_needs_motions(tmp_path):
     assert answer.exit_code == 1
     assert "--source" in answer.stderr
     assert not (tmp_path / "new").exists()
+
+
+def test_sentences_by_rule_follow_no_prompt(make_folder, tmp_path, quick_encoder):
+    dataset = tmp_path / "dataset"
+    assert invoke("run", make_folder(4), "--out", dataset, "--workers", 1).exit_code == 0
+    assert invoke("sample", dataset, "--motions", 3, "--json").exit_code == 0
+    judge(dataset, "round-1", wrong=(0,))
+    for command in ("refine", "loop"):
+        answer = invoke(command, dataset)
+        assert answer.exit_code == 1
+        assert "follows no prompt" in answer.stderr
+        assert "--describer openai" in answer.stderr
+
+
+def test_a_prompt_of_ones_own_is_kept_when_the_loop_begins(endpoint, make_folder, tmp_path, quick_encoder):
+    mine = tmp_path / "mine.md"
+    mine.write_text(prompt_text().replace("You describe", "Describe", 1), encoding="utf-8")
+    dataset, ways = tmp_path / "dataset", ("--cache", tmp_path / "cache", "--workers", 1)
+    stop = told(
+        "loop", dataset, "--source", make_folder(5), "--motions", 3, "--prompt", mine,
+        "--base-url", endpoint().url, *ways,
+    )  # fmt: skip
+    assert stop["prompt_version"].startswith("mine-")
+    mine.unlink()
+    judge(dataset, "round-1", wrong=(0, 1))
+    done = told("loop", dataset)
+    assert (done["step"], done["prompt_version"]) == ("done", stop["prompt_version"])
+    assert [one.author for one in Lineage(dataset).versions.values()] == ["person"]
+
+
+def test_ctrl_c_ends_with_its_own_code(begun, monkeypatch):
+    dataset, ways, _ = begun
+    judge(dataset, "round-1", wrong=(0,))
+
+    def interrupted(*arguments, stop, **more):
+        signal.raise_signal(signal.SIGINT)
+        assert stop()
+        raise MotionError("round round-2", "was stopped before its end", "Run the same command again.")
+
+    monkeypatch.setattr("kinmo_annotate.review.rewrite.open_next_round", interrupted)
+    answer = invoke("refine", dataset, "--accept", *ways)
+    assert answer.exit_code == 130
+    assert "Run the same command again" in answer.stderr
+    assert Lineage(dataset).of_round("round-1", "accepted"), "the decision is kept"
