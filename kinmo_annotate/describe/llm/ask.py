@@ -28,6 +28,7 @@ _MOST_BROKEN: Final = 8
 _PATIENCE_S: Final = 60.0  # with no answer at all, once there were some
 _FIRST_PATIENCE_S: Final = 10.0  # before the first answer
 _RATE_PATIENCE_S: Final = 600.0  # with nothing but 429
+_TURNS: Final = 2  # of the event loop: the next request is chosen in the first, and sent in the second
 _FEW: Final = 8  # requests that are left at the end: they may be to blame, and not the endpoint
 _MOST_REFUSED: Final = 20  # motions one after the other, with no answer between them
 _GRACE_S: Final = {"refused": 3.0, "stopped": 30.0}  # for what is in flight when asking ends
@@ -295,6 +296,8 @@ class Asker:
             self.tally.ended_at = loop.time()
             self.tally.busy_s += self.tally.ended_at - started
             self._heard(job, reply, body, tokens, self.tally.ended_at)
+            if reply.outcome is Outcome.ANSWERED:
+                await self._read_after_others(job, reply.body)
         except DatasetError as error:
             self._fail(job, Unanswered())
             self._no_disk(error)
@@ -315,7 +318,6 @@ class Asker:
             self._pace.answered(reply.headers, tokens, now)
             self._silent_since, self._answered_at = None, now
             self._refused_in_row = 0
-            self._read(job, reply.body)
         elif reply.outcome is Outcome.RATE_LIMITED:
             self.tally.rate_limited += 1
             delay = self._pace.refused(reply.headers, job.limited, now)
@@ -384,6 +386,16 @@ class Asker:
             self.halt(Halt("refused", reply.reason, reply.remedy))
         else:
             self._fail_motion(job, reply.reason, "Leave the motion out, or choose another model.")
+
+    async def _read_after_others(self, job: _Job, body: dict[str, Any]) -> None:
+        """Read an answer, after the free place in flight is filled; where a budget is kept, before."""
+        try:
+            if self._budget_usd is None:
+                self._changed.set()
+                for _ in range(_TURNS):
+                    await asyncio.sleep(0)
+        finally:  # whatever ends this task, the answer is paid for
+            self._read(job, body)
 
     def _read(self, job: _Job, body: dict[str, Any]) -> None:
         """Keep a good answer; ask once more, with the reason, for one that cannot be used."""
