@@ -105,5 +105,5 @@ def test_a_probe_says_that_it_is_paid_for(run, make_folder, endpoint, monkeypatc
     result = run(make_folder(3), "--base-url", endpoint().url, "--probe", 2)
     assert result.exit_code == 0, result.output
     assert "paid for" in result.stderr
-    assert "corrected by 2 answers" in " ".join(result.stdout.split())
+    assert "corrected by 2 answers" in " ".join(result.stdout.replace("│", " ").split())
     assert "sk-test" not in result.output

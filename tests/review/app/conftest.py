@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,14 @@ SCRIPT = (
     "${window.harmed = 3} {{ 7 * 6 }} ` \\u003cb>"
 )
 EVIL_ID = "../../etc/passwd"
+
+
+@pytest.fixture(autouse=True)
+def kept_modules() -> Iterator[None]:
+    """Put our modules back: NiceGUI's test helpers throw out those that define a page, and their parents."""
+    before = {name: module for name, module in sys.modules.items() if name.startswith("kinmo_")}
+    yield
+    sys.modules.update(before)
 
 
 @pytest.fixture
