@@ -25,6 +25,7 @@ from kinmo_annotate.schema.records import MotionError
 from kinmo_annotate.settings import Asking
 
 _TRIES: Final = 6
+_SLOW_COUNTS: Final = 3  # tries that an answer counts which did not come in time
 _LONGEST_PAUSE_S: Final = 60.0
 _OUTCOME: Final = "prompt proposal"  # how the archive tells these answers from sentences
 _WHERE: Final = "the refining model"
@@ -164,17 +165,21 @@ async def _send(client: Client, body: dict[str, Any]) -> dict[str, Any]:
         MotionError: it is refused, or fails again and again.
     """
     left_out: set[str] = set()
-    pace = Pace(1, None, None)
-    for attempt in range(_TRIES):
+    pace, tries, failures = Pace(1, None, None), 0, 0
+    while True:
         reply = await client.send(sent_body(body, left_out))
         if reply.outcome is Outcome.ANSWERED:
             return reply.body
-        if reply.outcome is Outcome.STOP and reply.parameter in body and reply.parameter not in ESSENTIAL:
+        if reply.outcome is Outcome.STOP and reply.parameter in set(body) - left_out - {*ESSENTIAL}:
             left_out.add(reply.parameter)
-        elif reply.outcome in (Outcome.STOP, Outcome.UNFIT):
+            continue
+        if reply.outcome in (Outcome.STOP, Outcome.UNFIT):
             raise MotionError(_WHERE, reply.reason, reply.remedy or "Choose another model with --model.")
-        elif attempt < _TRIES - 1:
-            await asyncio.sleep(_pause(reply, attempt, pace))
+        tries += _SLOW_COUNTS if reply.overrun else 1
+        if tries >= _TRIES:
+            break
+        await asyncio.sleep(_pause(reply, failures, pace))
+        failures += 1
     remedy = "Check --base-url and the endpoint, then run the same command again."
     raise MotionError(_WHERE, f"gives no answer: {reply.reason}", remedy)
 

@@ -265,3 +265,32 @@ def test_ctrl_c_ends_with_its_own_code(begun, monkeypatch):
     assert answer.exit_code == 130
     assert "Run the same command again" in answer.stderr
     assert Lineage(dataset).of_round("round-1", "accepted"), "the decision is kept"
+
+
+@pytest.mark.parametrize(
+    ("editor", "reason"), [("no-such-editor-here", "cannot be run"), ("false", "ended with 1")]
+)
+def test_an_editor_that_fails_accepts_nothing(begun, monkeypatch, editor, reason):
+    dataset, ways, _ = begun
+    judge(dataset, "round-1", wrong=(0,))
+    monkeypatch.setenv("VISUAL", editor)
+    monkeypatch.setattr("kinmo_cli._refining._at_terminal", lambda: True)
+    answer = CliRunner().invoke(app, ["annotate", "refine", str(dataset), *map(str, ways)], input="e\n")
+    assert answer.exit_code == 1
+    assert reason in answer.stderr
+    assert [one.status for one in Lineage(dataset).versions.values()] == ["accepted", "proposed"]
+
+
+def test_what_a_model_wrote_is_shown_and_never_obeyed(begun, tmp_path):
+    dataset, ways, server = begun
+    bold = {"what": "[bold red]rule[/] \x1b[2J", "why": "</script>"}
+    rule = {
+        "containing": SCHEMA_NAME,
+        "answers": {"system": better("[red]Describe[/red]"), "changes": [bold]},
+    }
+    server.control(script=[rule])
+    judge(dataset, "round-1", wrong=(0,))
+    answer = invoke("refine", dataset, *ways)
+    assert "+[red]Describe[/red] human motion" in answer.stdout
+    assert "[bold red]rule[/]" in answer.stdout
+    assert "\x1b" not in answer.stdout

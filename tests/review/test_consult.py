@@ -98,6 +98,14 @@ def test_a_refused_parameter_is_left_out(ask):
     assert server.stats()["requests"] == 2
 
 
+def test_an_endpoint_that_never_answers_is_given_up(ask):
+    server, again = ask(GOOD)
+    server.control(latency_s=5)
+    with pytest.raises(MotionError, match=r"no answer within 0 s.*--base-url"):
+        again(timeout_s=0.2)
+    assert server.stats()["requests"] == 2
+
+
 def test_a_bad_key_ends_at_once(ask):
     server, again = ask(GOOD)
     server.control(key="another")
