@@ -31,7 +31,17 @@ TOP = {
 # kinmo_annotate from the ground up: a room imports rooms of its own floor and of those before it.
 ANNOTATE_FLOORS = (
     ("schema",),
-    ("settings", "sources", "kinematics", "joint_rotations", "posecodes", "claims", "caches", "embeddings", "render"),
+    (
+        "settings",
+        "sources",
+        "kinematics",
+        "joint_rotations",
+        "posecodes",
+        "claims",
+        "caches",
+        "embeddings",
+        "render",
+    ),
     ("bvh_out", "keyframes", "signals"),
     ("differences",),
     ("describe", "dataset", "verify"),

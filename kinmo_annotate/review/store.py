@@ -224,7 +224,9 @@ class Store:
 
     def invited(self, round: str) -> set[str]:
         """Name the evaluators who have a token."""
-        return {name for (name,) in self._database.read("SELECT evaluator FROM tokens WHERE round = ?", round)}
+        return {
+            name for (name,) in self._database.read("SELECT evaluator FROM tokens WHERE round = ?", round)
+        }
 
     def evaluator_of(self, token: str) -> tuple[str, str] | None:
         """Tell the (round, evaluator) that a token belongs to; None for any other text.
