@@ -22,6 +22,7 @@ from kinmo_annotate.describe.llm.client import (
     SCRUBBED,
     Outcome,
     endpoint_address,
+    key_pattern,
     status_reply,
 )
 from kinmo_annotate.schema.records import MotionError
@@ -85,13 +86,14 @@ class Api:
         pause: Callable[[float], object] = time.sleep,
         tries: int = _TRIES,
     ) -> None:
-        self._key = os.environ.get(KEY_VARIABLE, "").strip()
-        self._openai: Any = _open(base_url, self._key, timeout_s)
+        key = os.environ.get(KEY_VARIABLE, "").strip()
+        self._key = key_pattern(key)
+        self._openai: Any = _open(base_url, key, timeout_s)
         self._pause, self._tries = pause, tries
 
     def scrub(self, text: str) -> str:
         """Take the key out of a text."""
-        return text.replace(self._key, SCRUBBED) if self._key else text
+        return self._key.sub(SCRUBBED, text) if self._key else text
 
     def close(self) -> None:
         """Close the connections."""

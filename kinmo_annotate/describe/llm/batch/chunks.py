@@ -17,6 +17,7 @@ from typing import Any, BinaryIO, Final
 from kinmo_annotate.describe.llm.batch.state import Chunk, State
 from kinmo_annotate.describe.llm.form import RESPONSE_FORMAT
 from kinmo_annotate.describe.llm.prices import ModelPrice
+from kinmo_annotate.describe.llm.request import sent_body
 from kinmo_annotate.schema.shards import DatasetError, atomic_write
 
 MOST_REQUESTS: Final = 50_000  # of a batch (developers.openai.com/api/docs/guides/batch, "Rate limits")
@@ -76,9 +77,9 @@ class ChunkWriter:
         Raises:
             DatasetError: the disk does not take it.
         """
-        body = {name: value for name, value in body.items() if name not in self._state.left_out}
+        sent = sent_body(body, self._state.left_out)
         line = json.dumps(
-            {"custom_id": key, "method": "POST", "url": CHAT_PATH, "body": body}, separators=(",", ":")
+            {"custom_id": key, "method": "POST", "url": CHAT_PATH, "body": sent}, separators=(",", ":")
         ).encode()
         model, size = str(body["model"]), len(line) + 1
         chunk = self._open.get(model)
