@@ -112,8 +112,10 @@ def _words(claim: Claim) -> str:
 def _what(about: str, action: str, is_pose: bool, denied: bool, often: int) -> str:
     subject = " and ".join(_NAMES.get(group, group.replace("_", " ")) for group in about.split("__"))
     if is_pose:
-        return _POSES.get(action, "{} stays " + action).format(subject)
-    text = f"{subject} {'does not: ' if denied else ''}{words_of(about, action)}"
+        text = _POSES.get(action, "{} stays " + action).format(subject)
+        return text.replace(" does not ", " do not ").replace(" stays ", " stay ") if "__" in about else text
+    does = "do not: " if "__" in about else "does not: "
+    text = f"{subject} {does if denied else ''}{words_of(about, action)}"
     if abs(often) > 1:
         text += f" {often} times" if often > 0 else " repeatedly"
     return text

@@ -167,17 +167,22 @@ def _judge_move(signals: Signals, claim: Claim, action: str) -> Verdict:
     if abs(claim.often) > 1:
         tally = Tally(repeats_of(signals, field, action, _wide(signals, claim)))
         if not tally.fits(claim.often, 1.0):
-            return Verdict(CONTRADICTED, f"it {words_of(field, action)} {tally} times")
+            return Verdict(CONTRADICTED, f"{_it(field)} {words_of(field, action)} {tally} times")
     return Verdict(
         SUPPORTED if amount >= _SUPPORTED_FROM * notable else NOT_CHECKABLE, _size(amount, known.unit)
     )
+
+
+def _it(field: str) -> str:
+    """What stands for a group, or for a pair, in a sentence."""
+    return "they" if "__" in field else "it"
 
 
 def _instead(signals: Signals, field: str, action: str, frames: slice) -> str:
     """What a field does where it does not do what was claimed, with numbers."""
     kind = field_kind(field)
     opposite = MOVES[kind, action].opposite
-    text = f"it {words_of(field, action)} by at most {_seen(signals, field, action, frames)}"
+    text = f"{_it(field)} {words_of(field, action)} by at most {_seen(signals, field, action, frames)}"
     if opposite:
         text += f", and {words_of(field, opposite)} by {_seen(signals, field, opposite, frames)},"
     return f"{text} {_span_text(signals, frames)}"
@@ -226,7 +231,9 @@ def _judge_count(evidence: Evidence, claim: Claim, action: str, frames: slice) -
     fits = tally.reaches(least) if not claim.often else tally.fits(claim.often, least)
     if fits:
         return Verdict(SUPPORTED, f"{tally} times")
-    return Verdict(CONTRADICTED, f"it {words_of(field, action)} {tally} times {_span_text(signals, frames)}")
+    return Verdict(
+        CONTRADICTED, f"{_it(field)} {words_of(field, action)} {tally} times {_span_text(signals, frames)}"
+    )
 
 
 def _judge_together(evidence: Evidence, field: str, action: str, frames: slice) -> Verdict:

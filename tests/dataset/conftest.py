@@ -19,7 +19,7 @@ CHECKS = (
     (
         Check("torso", "torso sinks", CONTRADICTED),
         Check("left_arm", "left arm raises", CONTRADICTED),
-        Check("torso__neck", "torso and head does not move", SUPPORTED),
+        Check("torso__neck", "torso and head do not move", SUPPORTED),
     ),
 )
 
