@@ -25,7 +25,7 @@ from ._refining import (
 )
 from ._tables import plain
 from .annotate_agreement import GateOn
-from .annotate_sample import _fields, _names
+from .annotate_sample import fields_in, names_in
 
 if TYPE_CHECKING:
     from kinmo_annotate.review.loop import Loop, Stop
@@ -83,9 +83,9 @@ def loop(
     settings = Settings(
         describer="openai", encoder=encoder, seed=seed, workers=workers, cache_dir=cache, asking=asking
     )
-    names = _names(evaluators)
+    names = names_in(evaluators)
     plan = Plan(
-        settings, source, kind, mapping, motions, seed, _fields(groups), names, gate, gate_on.value
+        settings, source, kind, mapping, motions, seed, fields_in(groups), names, gate, gate_on.value
     )  # fmt: skip
     given = {name for name in context.params if _is_given(context, name)}
     plan = _plan(dataset, plan, given)

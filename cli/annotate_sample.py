@@ -53,7 +53,7 @@ def sample(
     from kinmo_annotate.review.rounds import sample_round
     from kinmo_annotate.review.store import open_store
 
-    fields = _fields(groups)
+    fields = fields_in(groups)
     with open_store(dataset) as store:
         drawn = sample_round(
             dataset,
@@ -63,7 +63,7 @@ def sample(
             fields=fields,
             stratify=stratify,
             contradicted_first=contradicted_first,
-            evaluators=_names(evaluators),
+            evaluators=names_in(evaluators),
         )
         store.add_round(drawn)
         tokens = store.issue_tokens(drawn.name)
@@ -73,11 +73,12 @@ def sample(
         _print_round(drawn, tokens)
 
 
-def _names(text: str) -> tuple[str, ...]:
+def names_in(text: str) -> tuple[str, ...]:
+    """Read names between commas."""
     return tuple(name for part in text.split(",") if (name := part.strip()))
 
 
-def _fields(text: str) -> tuple[str, ...]:
+def fields_in(text: str) -> tuple[str, ...]:
     """Read groups and pairs; of a pair either group may come first."""
     import difflib
 
@@ -86,7 +87,7 @@ def _fields(text: str) -> tuple[str, ...]:
     if text.strip() == "all":
         return FIELDS
     fields = []
-    for name in _names(text):
+    for name in names_in(text):
         parts = name.split("__")
         known = len(parts) == 2 and parts[0] != parts[1] and set(parts) <= set(GROUP_NAMES)
         field = pair_name(*parts) if known else name

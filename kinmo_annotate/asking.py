@@ -217,6 +217,8 @@ class Dialogue:
             self._start(self._end()).result(_IN_FLIGHT_ENDS_S + 5)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5)
+        if not self._thread.is_alive():
+            self._loop.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
         self.answers.close()
 

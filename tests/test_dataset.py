@@ -400,6 +400,16 @@ def test_a_dataset_is_not_overwritten_unasked(make_dataset, tmp_path):
     assert (tmp_path / "photos" / "me.jpg").exists()
 
 
+@pytest.mark.parametrize("name", ["answers", "batches", "reviews.sqlite", "prompts", "rounds"])
+def test_what_cannot_be_made_again_is_not_replaced(make_dataset, tmp_path, name):
+    out = tmp_path / "mirrored"
+    dataset.mirror(make_dataset(), out)
+    (out / name).mkdir()
+    with pytest.raises(DatasetError, match=f"cannot be made again \\({name}"):
+        dataset.mirror(tmp_path / "dataset", out, force=True)
+    assert (out / name).exists()
+
+
 def test_a_failed_copy_leaves_the_old_one(make_dataset, tmp_path):
     folder, out = make_dataset(1), tmp_path / "out"
     dataset.mirror(folder, out)

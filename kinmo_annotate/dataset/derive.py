@@ -202,6 +202,10 @@ def _finish(place: Path, manifest: Manifest, failures: list[Failure], reviewed: 
     write_card(place)
 
 
+# Answers and batches that were paid for, judgements of people, prompts and rounds that go with them.
+_IRREPLACEABLE: Final = ("answers", "batches", "reviews.sqlite", "prompts", "rounds")
+
+
 @contextmanager
 def _new_dataset(source: Path, out: Path, force: bool) -> Iterator[Path]:
     """Give a folder to fill, put at `out` when all went well and removed when not.
@@ -250,3 +254,7 @@ def _check_replaceable(source: Path, out: Path, force: bool) -> None:
         raise DatasetError(
             out, "already holds a dataset", "Choose another folder, or replace it with --force."
         )
+    precious = [name for name in _IRREPLACEABLE if (out / name).exists()]
+    if precious:
+        reason = f"holds what cannot be made again ({', '.join(precious)})"
+        raise DatasetError(out, reason, "Choose another folder, or move those to a safe place first.")

@@ -14,8 +14,6 @@ from kinmo_annotate.signals import Array, Signals
 from kinmo_annotate.verify.evidence import Evidence, FootMove
 from kinmo_annotate.verify.moves import shaped
 
-Range = tuple[float, float]
-
 # action -> (signal, smallest change from low to high that is half a cycle)
 _CYCLES: Final[dict[str, tuple[tuple[str, float], ...]]] = {
     "sway": (("roll", 8.0),),

@@ -223,7 +223,7 @@ def _open(base_url: str | None, key: str, in_flight: int, timeout_s: float) -> A
         base_url=address,
         max_retries=0,
         timeout=httpx2.Timeout(timeout_s, connect=min(30.0, timeout_s)),
-        http_client=DefaultAioHttpClient(limits=limits),  # a third less work than the default one
+        http_client=DefaultAioHttpClient(limits=limits),  # a quarter faster than the default one
     )
 
 
