@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,14 +20,6 @@ class _BytesOnly(diskcache.Disk):
         if mode != diskcache.core.MODE_RAW or not isinstance(value, bytes):
             return None
         return bytes(value)
-
-
-def cache_folder(root: Path | None, name: str) -> Path:
-    """Name the folder of one cache: below `root`, else below the user's (`XDG_CACHE_HOME` or `~/.cache`)."""
-    if root is None:
-        user = os.environ.get("XDG_CACHE_HOME")
-        root = (Path(user) if user else Path.home() / ".cache") / "kinmo"
-    return root / name
 
 
 def open_cache(folder: Path, holds: str, most_bytes: int | None = None) -> diskcache.Cache:

@@ -20,7 +20,8 @@ import diskcache
 import numpy as np
 from numpy.typing import NDArray
 
-from kinmo_annotate.caches import cache_folder, open_cache
+from kinmo_annotate.caches import open_cache
+from kinmo_annotate.schema.places import cache_folder, folder_fingerprint
 from kinmo_annotate.schema.records import MotionError
 
 Vectors = NDArray[np.float32]
@@ -137,7 +138,7 @@ def open_encoder(model: str | None = None, cache_dir: Path | None = None) -> Tex
     name, source = (DEFAULT_NAME, _bundled()) if model is None else (model, model)
     folder = cache_dir or cache_folder(None, "embeddings")
     cache = open_cache(folder, "embeddings", _CACHE_BYTES)
-    return TextEncoder(_load(name, source), name, _fingerprint(Path(source)), cache)
+    return TextEncoder(_load(name, source), name, folder_fingerprint(Path(source)), cache)
 
 
 def _bundled() -> str:
@@ -170,20 +171,3 @@ def _load(name: str, source: str) -> Model:
         ) from None
     opened: Model = model
     return opened
-
-
-def _fingerprint(folder: Path) -> str:
-    """Tell apart models that share a name: sizes of a folder's files and the content of its small ones."""
-    if not folder.is_dir():
-        return ""
-    digest = blake2b(digest_size=8)
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        size = path.stat().st_size
-        digest.update(f"{path.relative_to(folder).as_posix()} {size}\n".encode())
-        if size < 1 << 16:
-            digest.update(path.read_bytes())
-        else:
-            with path.open("rb") as file:  # weights: the end differs as soon as any training was done
-                file.seek(-(1 << 16), os.SEEK_END)
-                digest.update(file.read())
-    return digest.hexdigest()

@@ -21,13 +21,14 @@ from numpy.typing import NDArray
 
 from kinmo_annotate import stages
 from kinmo_annotate.asking import terms_of
-from kinmo_annotate.caches import cache_folder, open_cache
+from kinmo_annotate.caches import open_cache
 from kinmo_annotate.describe.kinematic import describe_motion
 from kinmo_annotate.describe.llm.answers import Answer
 from kinmo_annotate.describe.llm.prices import ModelPrice, Prices, load_prices
 from kinmo_annotate.describe.llm.probe import probe_requests
 from kinmo_annotate.describe.llm.request import Asked, Request
 from kinmo_annotate.describe.llm.tokens import RequestTokens, TokenCounter, open_counter
+from kinmo_annotate.schema.places import cache_folder
 from kinmo_annotate.schema.records import MotionError
 from kinmo_annotate.settings import Settings
 from kinmo_annotate.sources.base import Entry, MotionSource

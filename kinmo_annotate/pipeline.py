@@ -26,11 +26,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from kinmo_annotate.asking import BatchWishes, Dialogue, Terms, terms_of
-from kinmo_annotate.caches import cache_folder
 from kinmo_annotate.describe.llm.ask import Halt
 from kinmo_annotate.describe.llm.batch import Submission
 from kinmo_annotate.engines.local import Engine, Result, open_engine
 from kinmo_annotate.resume import RunFolder, ShardPlan, listing_digest, open_run_folder, plan_shards
+from kinmo_annotate.schema.places import cache_folder
 from kinmo_annotate.schema.records import Failure, MotionError, Provenance
 from kinmo_annotate.schema.shards import DATA_DIR, SCHEMA
 from kinmo_annotate.settings import Settings

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import diskcache
 
-from kinmo_annotate.caches import cache_folder, open_cache
+from kinmo_annotate.caches import open_cache
 
 
 def test_a_cache_file_is_never_unpickled(tmp_path):
@@ -28,9 +28,3 @@ def test_what_was_paid_for_is_never_thrown_out(tmp_path):
     bounded.cull()
     assert len(kept) == 200
     assert len(bounded) < 200
-
-
-def test_every_cache_has_a_folder_of_its_own(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert cache_folder(None, "answers") == tmp_path / "kinmo" / "answers"
-    assert cache_folder(tmp_path / "mine", "answers") == tmp_path / "mine" / "answers"

@@ -22,8 +22,9 @@ from typing import Any, Final
 import diskcache
 import pyarrow as pa
 
-from kinmo_annotate.caches import cache_folder, open_cache
+from kinmo_annotate.caches import open_cache
 from kinmo_annotate.describe.llm.form import AnswerError, parse_answer
+from kinmo_annotate.schema.places import cache_folder
 from kinmo_annotate.schema.shards import DatasetError
 
 ARCHIVE_DIR: Final = "answers"
