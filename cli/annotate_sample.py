@@ -171,36 +171,47 @@ def _group() -> None:
 @sheet.command("export")
 def export(
     dataset: DatasetArgument,
-    evaluator: Annotated[str, typer.Option(help="Who is to fill it in.")],
     out: Annotated[Path, typer.Option("--out", help="Folder for the CSV and a GIF a motion.")],
+    evaluator: Annotated[str | None, typer.Option(help="Who is to fill it in.")] = None,
+    adjudicate: Annotated[
+        bool,
+        typer.Option("--adjudicate", help="The sheet on which disagreements are settled, once all are in."),
+    ] = False,
     round_name: RoundOption = None,
     films: Annotated[bool, typer.Option("--films/--no-films", help="Write a GIF of each motion.")] = True,
     as_json: JsonOption = False,
 ) -> None:
-    """Write one evaluator's sheet of a round: a CSV with a row a sentence, and a GIF a motion.
+    """Write an evaluator's sheet, or the adjudication's: a CSV with a row a sentence, and a GIF a motion.
 
     Fill in verdict (correct, wrong, unsure), category (side, direction, timing, invented, missing, wording)
-    and note, and save it as CSV in UTF-8.
+    and note, and save it as CSV in UTF-8. In the GIFs the body's own left is blue and its right is orange.
 
     Example: [bold]kinmo annotate sheet export dataset --evaluator a --out sheets/a[/bold]
+
+    Example: [bold]kinmo annotate sheet export dataset --adjudicate --out sheets[/bold]
     """
+    from kinmo_annotate.review.rounds import ADJUDICATION
     from kinmo_annotate.review.sheet import export_sheet
     from kinmo_annotate.review.store import open_store
 
     from ._progress import watch
 
+    if (evaluator is None) != adjudicate:
+        raise typer.BadParameter("give either --evaluator NAME or --adjudicate")
+    who = evaluator or ADJUDICATION
     # the lines that stand for bars in a log speak of descriptions
     silent = as_json or not messages().is_terminal
     with open_store(dataset) as store, watch(messages(), silent=silent) as progress:
         name = round_name or _newest(store)
         progress.expect("motions", len(store.round(name).motion_ids))
         path = export_sheet(
-            store, name, evaluator, out, films=films, progress=lambda done: progress.advance("motions", done)
+            store, name, who, out, films=films, progress=lambda done: progress.advance("motions", done)
         )
     if as_json:
-        print_json({"round": name, "evaluator": evaluator, "sheet": str(path)})
+        print_json({"round": name, "evaluator": who, "sheet": str(path)})
         return
-    text = f"wrote {path}\nfill it in, then: kinmo annotate sheet import {dataset} {path}"
+    legend = "in the films the body's own left is blue, its right orange\n" if films else ""
+    text = f"wrote {path}\n{legend}fill it in, then: kinmo annotate sheet import {dataset} {path}"
     console().print(text, markup=False, soft_wrap=True)
 
 

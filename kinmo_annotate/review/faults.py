@@ -15,6 +15,7 @@ from typing import Final
 
 from kinmo_annotate.describe.llm.payload import motions_fields
 from kinmo_annotate.review.agreement import Agreement
+from kinmo_annotate.review.disputes import is_disputed
 from kinmo_annotate.review.rewrite import rows_of
 from kinmo_annotate.review.rounds import Item, Round
 from kinmo_annotate.review.store import WRONG, Judgement, Store
@@ -100,27 +101,16 @@ def gather(store: Store, round: Round) -> Faults:
     found, unsettled = {}, 0
     for item in round.items:
         given = [judgements[item] for judgements in said.values()]
-        differing = len({one.verdict for one in given}) > 1
-        if differing and item not in final:
+        disputed = is_disputed(given)
+        if disputed and item not in final:
             unsettled += 1
-        elif differing or _holds(given, final.get(item)).verdict == WRONG:
+        elif disputed or _holds(given, final.get(item)).verdict == WRONG:
             found[item] = given
     chosen = _taking_turns(found, final)
     facts = _facts(round, {motion_id for motion_id, _ in chosen[:MOST_FAULTS]})
     faults = [_fault(item, found[item], final.get(item), facts) for item in chosen[:MOST_FAULTS]]
     kept = _within(faults, MOST_CHARACTERS)
     return Faults(tuple(kept), len(found) - len(kept), unsettled, len(round.items))
-
-
-def count_unsettled(store: Store, round: Round) -> int:
-    """Count the disagreements of a finished round that no adjudication has settled.
-
-    Raises:
-        MotionError: not all have finished.
-    """
-    said, final = store.both(round.name), store.final(round.name)
-    items = (item for item in round.items if item not in final)
-    return sum(len({judgements[item].verdict for judgements in said.values()}) > 1 for item in items)
 
 
 def figures_text(found: Agreement, faults: Faults) -> str:

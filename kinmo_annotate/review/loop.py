@@ -22,7 +22,8 @@ from kinmo_annotate.pipeline import Progress, Summary, annotate
 from kinmo_annotate.resume import locked
 from kinmo_annotate.review import proposals
 from kinmo_annotate.review.agreement import Agreement, gated, holds
-from kinmo_annotate.review.faults import count_unsettled, gather
+from kinmo_annotate.review.disputes import count_unsettled
+from kinmo_annotate.review.faults import gather
 from kinmo_annotate.review.lineage import Lineage, ensure_root
 from kinmo_annotate.review.loop_plan import Plan
 from kinmo_annotate.review.rewrite import (

@@ -3,6 +3,9 @@
 No file is named after a motion's id and no row is found by it: ids may be paths, and spreadsheets turn
 `000021` into 21. The column `item` (`m01.left_leg`) says which sentence a row is about. Texts that a
 spreadsheet would run as a formula get an apostrophe in front, which reading takes away again.
+
+The sheet of the adjudication is one like the others, whose evaluator is `ADJUDICATION`: it has the sentences
+that the evaluators disagree about, and a column more for what each of them said.
 """
 
 from __future__ import annotations
@@ -16,7 +19,8 @@ from pathlib import Path
 from typing import Final
 
 from kinmo_annotate.dataset.read import Found, find
-from kinmo_annotate.review.rounds import Item, Round
+from kinmo_annotate.review.disputes import Opinions, disagreements
+from kinmo_annotate.review.rounds import ADJUDICATION, Item, Round
 from kinmo_annotate.review.store import CATEGORIES, JUDGEMENT_VERDICTS, Judgement, Store
 from kinmo_annotate.schema.arrow import Record
 from kinmo_annotate.schema.records import Keyframe, MotionError
@@ -57,8 +61,8 @@ class Imported:
         round, evaluator: whose it is.
         saved: judgements that are new or other than before.
         unchanged: rows that say what was known, or nothing.
-        left: sentences of the round that this evaluator has not judged yet.
-        finished: whether the evaluator has finished the round.
+        left: sentences of the sheet that are not judged yet.
+        finished: whether the evaluator has finished the round; of the adjudication, whether all is settled.
         problems: rows that were not taken.
     """
 
@@ -85,7 +89,7 @@ def export_sheet(
     Args:
         store: of the dataset.
         round: its name.
-        evaluator: who is to fill it in.
+        evaluator: who is to fill it in; `ADJUDICATION` for the sheet on which disagreements are settled.
         folder: made where it is missing.
         films: write the GIFs too.
         progress: called with the number of motions done.
@@ -94,22 +98,27 @@ def export_sheet(
         The path of the CSV.
 
     Raises:
-        MotionError: no such round or evaluator, or a motion carries no joints to film.
+        MotionError: no such round or evaluator, a motion carries no joints to film, or an adjudication that
+            is too early or has nothing to settle.
         DatasetError: a motion is not in the dataset any more, or a file cannot be written.
     """
     known = store.round(round)
-    if evaluator not in known.evaluators:
-        remedy = f"It has {', '.join(known.evaluators)}."
-        raise MotionError(f"round {round}", f"has no evaluator named {evaluator[:80]!r}", remedy)
+    opinions = _opinions(store, known, evaluator)
     judged = store.current(round, evaluator)
-    lines = [list(SHEET_COLUMNS)]
+    more = [f"{name} said" for name in known.evaluators] if evaluator == ADJUDICATION else []
+    columns = [*SHEET_COLUMNS, *more]
+    lines = [columns]
     for number, motion_id in enumerate(known.motion_ids):
-        found = find(known.dataset, motion_id)
-        if films:
-            _write_film(found, folder / _film_name(number))
-        for field in known.fields:
-            row = _row(known, evaluator, number, field, found.record, judged.get((motion_id, field)))
-            lines.append([_safe(row[column]) for column in SHEET_COLUMNS])
+        asked = [field for field in known.fields if (motion_id, field) in opinions]
+        if asked:
+            found = find(known.dataset, motion_id)
+            if films:
+                _write_film(found, folder / _film_name(number))
+            for field in asked:
+                item = motion_id, field
+                row = _row(known, evaluator, number, field, found.record, judged.get(item))
+                row |= {f"{name} said": _told(one) for name, one in opinions[item].items()}
+                lines.append([_safe(row[column]) for column in columns])
         if progress:
             progress(1)
     text = io.StringIO(newline="")
@@ -118,6 +127,34 @@ def export_sheet(
     # the mark of byte order at the start tells Excel that this is UTF-8
     atomic_write(path, lambda file: file.write(text.getvalue().encode("utf-8-sig")))
     return path
+
+
+def _opinions(store: Store, round: Round, evaluator: str) -> dict[Item, Opinions]:
+    """List the sentences of a sheet, and for the adjudication what was said of each.
+
+    Raises:
+        MotionError: no such evaluator; of the adjudication, not all have finished or nobody disagrees.
+    """
+    if evaluator != ADJUDICATION:
+        _check_evaluator(round, evaluator, f"round {round.name}", "has no evaluator named")
+        return {item: {} for item in round.items}
+    found = disagreements(store, round)
+    if not found:
+        remedy = f"Next: kinmo annotate agreement {store.dataset} --round {round.name}"
+        raise MotionError(f"round {round.name}", "has no disagreement to settle", remedy)
+    return found
+
+
+def _check_evaluator(round: Round, name: str, where: str, reason: str) -> None:
+    if name not in round.evaluators:
+        remedy = f"The round {round.name} has {', '.join(round.evaluators)}."
+        raise MotionError(where, f"{reason} {name[:80]!r}", remedy)
+
+
+def _told(judgement: Judgement) -> str:
+    """Write what somebody said: `wrong, side: it is the right leg`."""
+    words = ", ".join(filter(None, (judgement.verdict, judgement.category)))
+    return f"{words}: {judgement.note}" if judgement.note else words
 
 
 def _film_name(number: int) -> str:
@@ -188,7 +225,7 @@ def import_sheet(store: Store, path: Path, *, finish: bool = True) -> Imported:
     """Read a sheet that was filled in; rows that cannot be taken are told, the others are saved.
 
     Reading a sheet twice saves nothing twice. A row without verdict, category and note says nothing, and
-    withdraws nothing that was said before.
+    withdraws nothing that was said before. A later sheet of the adjudication overrules an earlier one.
 
     Args:
         store: of the dataset that the sheet was made from.
@@ -196,13 +233,15 @@ def import_sheet(store: Store, path: Path, *, finish: bool = True) -> Imported:
         finish: an evaluator who has judged every sentence has finished the round.
 
     Raises:
-        MotionError: the file is no such sheet, or cannot be read; no such round or evaluator.
+        MotionError: the file is no such sheet, or cannot be read; no such round or evaluator; an
+            adjudication before all have finished, or without a disagreement.
         DatasetError: a motion is not in the dataset any more.
     """
     rows = _read(path)
     round, evaluator = _whose(rows, path, store)
     problems, saved, unchanged = [], 0, 0
-    reader = _Reader(store, round, evaluator)
+    asked = set(_opinions(store, round, evaluator))
+    reader = _Reader(store, round, evaluator, asked)
     for line, row in rows:
         try:
             judgement = reader.judgement(row)
@@ -214,22 +253,26 @@ def import_sheet(store: Store, path: Path, *, finish: bool = True) -> Imported:
         except MotionError as error:
             problems.append(SheetProblem(line, f"{error.where}: {error.reason}", error.remedy))
     done = {item for item, one in store.current(round.name, evaluator).items() if one.verdict}
-    left = len(set(round.items) - done)
-    if finish and not left and not problems:
-        store.finish(round.name, evaluator)
-    finished = evaluator in store.finished(round.name)
+    left = len(asked - done)
+    if evaluator == ADJUDICATION:
+        finished = not left
+    else:
+        if finish and not left and not problems:
+            store.finish(round.name, evaluator)
+        finished = evaluator in store.finished(round.name)
     return Imported(round.name, evaluator, saved, unchanged, left, finished, tuple(problems))
 
 
 class _Reader:
     """Turns rows of one evaluator's sheet into judgements."""
 
-    def __init__(self, store: Store, round: Round, evaluator: str) -> None:
+    def __init__(self, store: Store, round: Round, evaluator: str, asked: set[Item]) -> None:
         self._round, self._evaluator = round, evaluator
         self._items = {
             _item_name(number, field): (motion_id, field)
             for number, motion_id in enumerate(round.motion_ids)
             for field in round.fields
+            if (motion_id, field) in asked
         }
         self._known = store.current(round.name, evaluator)
         self._seen: set[Item] = set()
@@ -243,9 +286,8 @@ class _Reader:
         """
         name = row["item"].strip()
         if name not in self._items:
-            raise MotionError(
-                name[:80] or "empty item", f"the round {self._round.name} has no such item", _AGAIN
-            )
+            reason = f"no such item is asked for in the round {self._round.name}"
+            raise MotionError(name[:80] or "empty item", reason, _AGAIN)
         item = self._items[name]
         if item in self._seen:
             raise MotionError(name, "is there a second time", "Keep one row of it.")
@@ -336,7 +378,6 @@ def _whose(rows: list[tuple[int, dict[str, str]]], path: Path, store: Store) -> 
         raise MotionError(str(path), reason, _AGAIN)
     ((name, evaluator),) = owners
     round = store.round(name)
-    if evaluator not in round.evaluators:
-        remedy = f"The round {name} has {', '.join(round.evaluators)}."
-        raise MotionError(str(path), f"is of an evaluator named {evaluator[:80]!r}", remedy)
+    if evaluator != ADJUDICATION:
+        _check_evaluator(round, evaluator, str(path), "is of an evaluator named")
     return round, evaluator

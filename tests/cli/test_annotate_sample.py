@@ -116,6 +116,30 @@ def test_a_round_offline_from_sample_to_reviews(dataset, tmp_path):
     assert "motions: 9 unreviewed, 3 disputed" in run("reviews", dataset).stdout
 
 
+def test_disagreements_are_settled_offline(dataset, tmp_path):
+    told("sample", dataset, "--motions", 3)
+    early = run("sheet", "export", dataset, "--adjudicate", "--out", tmp_path, "--no-films")
+    assert (early.exit_code, "not finished yet" in early.stderr) == (1, True)
+    for evaluator, verdict in (("a", "correct"), ("b", "wrong")):
+        made = told("sheet", "export", dataset, "--evaluator", evaluator, "--out", tmp_path, "--no-films")
+        fill(tmp_path / f"round-1-{evaluator}.csv", verdict)
+        told("sheet", "import", dataset, made["sheet"])
+    made = told("sheet", "export", dataset, "--adjudicate", "--out", tmp_path, "--no-films")
+    assert made["sheet"] == str(tmp_path / "round-1-adjudication.csv")
+    fill(tmp_path / "round-1-adjudication.csv", "wrong")
+    answer = run("sheet", "import", dataset, made["sheet"])
+    assert "6 saved, 0 as before; adjudication: finished" in answer.stdout
+    assert told("reviews", dataset)["status"] == {"unreviewed": 9, "correct": 0, "wrong": 3, "disputed": 0}
+
+
+@pytest.mark.parametrize("words", [(), ("--evaluator", "a", "--adjudicate")])
+def test_a_sheet_is_of_one_evaluator_or_of_the_adjudication(dataset, tmp_path, words):
+    told("sample", dataset, "--motions", 1)
+    answer = run("sheet", "export", dataset, "--out", tmp_path, *words)
+    assert answer.exit_code == 2
+    assert "either --evaluator NAME or --adjudicate" in " ".join(answer.stderr.split())
+
+
 def test_bad_rows_are_listed_and_the_code_is_one(dataset, tmp_path):
     told("sample", dataset, "--motions", 2)
     told("sample", dataset, "--motions", 12, "--name", "many")

@@ -7,7 +7,8 @@ import pytest
 from kinmo_annotate.describe.llm.payload import motion_fields
 from kinmo_annotate.review import faults as module
 from kinmo_annotate.review.agreement import agreement
-from kinmo_annotate.review.faults import count_unsettled, figures_text, gather
+from kinmo_annotate.review.disputes import count_unsettled
+from kinmo_annotate.review.faults import figures_text, gather
 from kinmo_annotate.review.rewrite import rows_of
 from kinmo_annotate.review.rounds import ADJUDICATION, Round
 from kinmo_annotate.review.store import Judgement, open_store

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from kinmo_annotate.review import sheet as sheets
-from kinmo_annotate.review.rounds import Round
+from kinmo_annotate.review.rounds import ADJUDICATION, Round
 from kinmo_annotate.review.sheet import SHEET_COLUMNS, export_sheet, import_sheet
 from kinmo_annotate.review.store import Judgement, open_store
 from kinmo_annotate.schema import shards
@@ -176,6 +176,91 @@ def test_nothing_is_taken_after_the_end(store, sheet):
     assert imported.saved == 0
     assert all("has finished it" in problem.reason for problem in imported.problems)
     assert len(imported.problems) == 6
+
+
+# ------------------------------------------------------------ the adjudication
+
+
+@pytest.fixture
+def disputed(store):
+    """Judged by both: they differ about two sentences, are both unsure of one, and agree about the rest."""
+    said = {"a": "cwcuwc", "b": "cccuww"}
+    words = {"c": ("correct", ""), "w": ("wrong", "timing"), "u": ("unsure", "")}
+    for name, letters in said.items():
+        for item, letter in zip(store.round("r1").items, letters, strict=True):
+            note = f"={name} says {letter}"
+            store.save(Judgement("r1", name, *item, *words[letter], note, "The left arm rises."))
+        store.finish("r1", name)
+    items = store.round("r1").items
+    return items[1], items[3], items[5]
+
+
+def test_disagreements_are_settled_on_a_sheet(store, disputed, tmp_path):
+    path = export_sheet(store, "r1", ADJUDICATION, tmp_path, films=False)
+    assert path.name == "r1-adjudication.csv"
+    rows = rows_of(path)
+    assert [*rows[0]] == [*SHEET_COLUMNS, "a said", "b said"]
+    assert [(row["motion_id"], row["field"].replace(" and ", "__").replace(" ", "_")) for row in rows] == [
+        *disputed
+    ]
+    assert (rows[0]["a said"], rows[0]["b said"]) == ("wrong, timing: =a says w", "correct: =b says c")
+    assert {row["verdict"] for row in rows} == {""}
+    rows[0] |= {"verdict": "wrong", "category": "side", "note": "look at 1.2 s"}
+    write_rows(path, rows)
+    imported = import_sheet(store, path)
+    assert (imported.saved, imported.left, imported.finished, imported.problems) == (1, 2, False, ())
+    final = store.final("r1")
+    assert [*final] == [disputed[0]]
+    assert (final[disputed[0]].category, final[disputed[0]].note) == ("side", "look at 1.2 s")
+    path = export_sheet(store, "r1", ADJUDICATION, tmp_path, films=False)  # what is settled is filled in
+    fill(path, "correct", category="")
+    imported = import_sheet(store, path)
+    assert (imported.saved, imported.left, imported.finished) == (3, 0, True)
+    assert {one.verdict for one in store.final("r1").values()} == {"correct"}, "the later sheet overrules"
+    assert store.current("r1", "a")[disputed[0]].verdict == "wrong", "what they said themselves stays"
+
+
+def test_only_what_is_disputed_is_settled(store, disputed, tmp_path):
+    path = export_sheet(store, "r1", ADJUDICATION, tmp_path, films=False)
+    rows = rows_of(path)
+    write_rows(path, [rows[0] | {"item": "m01.left_arm", "verdict": "wrong"}])
+    (problem,) = import_sheet(store, path).problems
+    assert "no such item is asked for" in problem.reason
+    assert store.final("r1") == {}
+
+
+def test_films_of_the_disputed_motions_alone(store, tmp_path):
+    seen = []
+    store.add_round(Round("r2", store.dataset, IDS[:2], ("left_arm",)))
+    for name, verdicts in (("a", ("correct", "correct")), ("b", ("correct", "wrong"))):
+        for motion_id, verdict in zip(IDS[:2], verdicts, strict=True):
+            store.save(Judgement("r2", name, motion_id, "left_arm", verdict))
+        store.finish("r2", name)
+    export_sheet(store, "r2", ADJUDICATION, tmp_path / "films", progress=seen.append)
+    assert sorted(path.name for path in (tmp_path / "films").iterdir()) == ["m02.gif", "r2-adjudication.csv"]
+    assert seen == [1, 1]
+
+
+def test_nobody_learns_what_others_said_from_a_sheet_before_all_have_finished(store, sheet, tmp_path):
+    with pytest.raises(MotionError, match="a, b not finished yet"):
+        export_sheet(store, "r1", ADJUDICATION, tmp_path, films=False)
+    rows = [row | {"evaluator": ADJUDICATION, "verdict": "wrong"} for row in rows_of(sheet)]
+    write_rows(sheet, rows)
+    with pytest.raises(MotionError, match="not finished yet"):
+        import_sheet(store, sheet)
+    assert store.final("r1") == {}
+
+
+def test_nothing_to_settle_is_told(store, tmp_path):
+    for name in ("a", "b"):
+        for motion_id, field in store.round("r1").items:
+            store.save(Judgement("r1", name, motion_id, field, "correct"))
+        store.finish("r1", name)
+    with pytest.raises(MotionError, match=r"no disagreement to settle.*kinmo annotate agreement"):
+        export_sheet(store, "r1", ADJUDICATION, tmp_path, films=False)
+
+
+# ------------------------------------------------------------ what is no sheet
 
 
 @pytest.mark.parametrize(

@@ -6,29 +6,9 @@ from collections.abc import Sequence
 
 from kinmo_annotate.review.app.motions import ShownMotion
 from kinmo_annotate.review.app.walk import Walk
+from kinmo_annotate.review.disputes import Opinions
 from kinmo_annotate.review.rounds import ADJUDICATION, Item, Round
-from kinmo_annotate.review.store import UNSURE, Judgement, Store
-
-Opinions = dict[str, Judgement]  # evaluator -> what they said of one sentence
-
-
-def disagreements(store: Store, round: Round) -> dict[Item, Opinions]:
-    """List the sentences with more than one verdict, and those nobody was sure of, in the round's order.
-
-    Raises:
-        MotionError: an evaluator has not handed in; until then nobody sees what the others said.
-    """
-    judged = store.both(round.name)
-    opinions = {
-        item: {name: judged[name][item] for name in round.evaluators if item in judged[name]}
-        for item in round.items
-    }
-    return {item: given for item, given in opinions.items() if _disputed(given)}
-
-
-def _disputed(given: Opinions) -> bool:
-    verdicts = {judgement.verdict for judgement in given.values()}
-    return len(verdicts) > 1 or verdicts == {UNSURE}
+from kinmo_annotate.review.store import Store
 
 
 class Adjudication(Walk):

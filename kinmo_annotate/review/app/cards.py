@@ -8,10 +8,10 @@ from typing import Protocol
 
 from nicegui import ui
 
-from kinmo_annotate.review.app.adjudication import Opinions
 from kinmo_annotate.review.app.keys import CATEGORY_KEYS
 from kinmo_annotate.review.app.marks import Marks
 from kinmo_annotate.review.app.parts import Note, Words, box, button, set_class, set_prop
+from kinmo_annotate.review.disputes import Opinions
 from kinmo_annotate.review.store import CATEGORIES, CORRECT, JUDGEMENT_VERDICTS, NOT_JUDGED
 from kinmo_annotate.schema.records import Check
 

@@ -16,11 +16,12 @@ from nicegui import ui
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from kinmo_annotate.review.app.adjudication import Adjudication, disagreements
+from kinmo_annotate.review.app.adjudication import Adjudication
 from kinmo_annotate.review.app.motions import ShownMotion, load_motions
 from kinmo_annotate.review.app.page import AdjudicationPage, JudgingPage
 from kinmo_annotate.review.app.parts import Words, box
 from kinmo_annotate.review.app.session import Session
+from kinmo_annotate.review.disputes import disagreements
 from kinmo_annotate.review.rounds import Round
 from kinmo_annotate.review.store import Store, open_store
 from kinmo_annotate.schema.records import MotionError

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from kinmo_annotate.review.app.adjudication import Adjudication, disagreements
+from kinmo_annotate.review.app.adjudication import Adjudication
 from kinmo_annotate.review.app.motions import load_motions
 from kinmo_annotate.review.app.session import Session
+from kinmo_annotate.review.disputes import disagreements
 from kinmo_annotate.review.store import CORRECT, UNSURE, WRONG
 from kinmo_annotate.schema.records import MotionError
 
