@@ -2,6 +2,16 @@
 
 from kinmo_annotate.render.figure import GROUP_COLOURS, Camera, draw_scene
 from kinmo_annotate.render.film import figure_frames, film
+from kinmo_annotate.render.results import Result, results_sheet
 from kinmo_annotate.render.sheet import contact_sheet
 
-__all__ = ["GROUP_COLOURS", "Camera", "contact_sheet", "draw_scene", "figure_frames", "film"]
+__all__ = [
+    "GROUP_COLOURS",
+    "Camera",
+    "Result",
+    "contact_sheet",
+    "draw_scene",
+    "figure_frames",
+    "film",
+    "results_sheet",
+]

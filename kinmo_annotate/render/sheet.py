@@ -84,7 +84,7 @@ def contact_sheet(
     sentences = _sentences(descriptions)
     head = _head(title, len(joints), fps, len(keyframes), len(panels) > len(shown))
     sheet = stack([head, strip, sentences], spacing=26, margin=_MARGIN)
-    atomic_write(path, lambda file: _save_picture(sheet, file, path.suffix.lower()))
+    atomic_write(path, lambda file: save_picture(sheet, file, path.suffix.lower()))
 
 
 def _drawable(keyframes: Sequence[Keyframe], frames: int, title: str) -> list[Keyframe]:
@@ -137,11 +137,11 @@ def _head(title: str, frames: int, fps: float, keyframes: int, filled: bool) -> 
     pen.text(
         (0, 48), f"{frames / fps:.1f} s   {frames} frames at {fps:g} fps   {count}", FAINT, font=font(18)
     )
-    _draw_legend(pen, right=_INNER, top=46)
+    draw_legend(pen, right=_INNER, top=46)
     return image
 
 
-def _draw_legend(pen: ImageDraw.ImageDraw, right: int, top: int, size: int = 17) -> None:
+def draw_legend(pen: ImageDraw.ImageDraw, right: int, top: int, size: int = 17) -> None:
     """One chip and name for each group, set against the right edge; below it the dots of the two sides."""
     entries = legend_entries()
     widths = [30 + length(name, size) + 22 for name, _ in entries]
@@ -239,7 +239,7 @@ def _entry(field: str, sentence: str, width: int) -> Image.Image:
     return image
 
 
-def _save_picture(image: Image.Image, file: BinaryIO, suffix: str) -> None:
+def save_picture(image: Image.Image, file: BinaryIO, suffix: str) -> None:
     """Save with few bytes: flat drawings lose nothing visible in 256 colours."""
     if suffix == ".png":
         flat = image.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
