@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from kinmo_models.layers.dropout import Dropout
 from kinmo_models.layers.packing import Packing, pack
 from kinmo_models.layers.transformer import DecoderLayer, EncoderLayer, sinusoids
 
@@ -51,7 +52,7 @@ class SequenceEncoder(nn.Module):
         self.project = nn.Linear(inputs, width)
         self.special = nn.Parameter(torch.randn(_SPECIAL, width))
         self.layers = nn.ModuleList(EncoderLayer(width, heads, inner, dropout) for _ in range(layers))
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, rows: Tensor, lengths: Tensor) -> Gaussian:
         """Encode packed sequences.
@@ -90,7 +91,7 @@ class SequenceDecoder(nn.Module):
         super().__init__()
         self.layers = nn.ModuleList(DecoderLayer(width, heads, inner, dropout) for _ in range(layers))
         self.project = nn.Linear(width, outputs)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.width = width
 
     def forward(self, latents: Tensor, lengths: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from kinmo_models.layers.dropout import Dropout
 from kinmo_models.layers.packing import Packing, self_attention
 
 
@@ -27,7 +28,7 @@ class FeedForward(nn.Sequential):
     """Two projections with GELU between; dropout after the activation."""
 
     def __init__(self, width: int, inner: int, dropout: float) -> None:
-        super().__init__(nn.Linear(width, inner), nn.GELU(), nn.Dropout(dropout), nn.Linear(inner, width))
+        super().__init__(nn.Linear(width, inner), nn.GELU(), Dropout(dropout), nn.Linear(inner, width))
 
 
 class SelfAttention(nn.Module):
@@ -60,7 +61,7 @@ class EncoderLayer(nn.Module):
         self.feed_forward = FeedForward(width, inner, dropout)
         self.norm_attention = nn.LayerNorm(width)
         self.norm_feed_forward = nn.LayerNorm(width)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, packing: Packing) -> Tensor:
         """Transform packed tokens: (N, d) -> (N, d)."""
@@ -84,7 +85,7 @@ class DecoderLayer(nn.Module):
         self.norm_attention = nn.LayerNorm(width)
         self.norm_memory = nn.LayerNorm(width)
         self.norm_feed_forward = nn.LayerNorm(width)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, memory: Tensor, packing: Packing) -> Tensor:
         """Transform packed tokens (N, d) with one memory token (B, d) per sequence, by place."""
