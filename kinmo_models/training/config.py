@@ -3,8 +3,8 @@
     config = resolve(RetrievalConfig, Path("mine.yaml"), ["training.epochs=20"])
 
 A dataclass may hold other dataclasses (sections), `bool`, `int`, `float`, `str`, `Literal`, `X | None` and
-tuples of these. `setting(default, least=..., most=...)` gives a field its range; a rule between fields belongs in
-`__post_init__`, which raises `ValueError`.
+tuples of these. `setting(default, least=..., most=...)` gives a field its range; a rule between fields belongs
+in `__post_init__`, which raises `ValueError`.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ class TrainingConfig:
         weight_decay: of AdamW, on every parameter.
         betas: of AdamW.
         warmup_steps: over so many steps the learning rate rises from 0.
-        schedule: after the warm-up: "constant"; "cosine" to 0 at the last step; or "multistep", times `gamma` at
-            each of `milestones`.
+        schedule: after the warm-up: "constant"; "cosine" to 0 at the last step; or "multistep", times
+            `gamma` at each of `milestones`.
         milestones: shares of all steps, rising.
         gamma: factor at each milestone.
         clip_norm: largest norm of all gradients together; null leaves them as they are.
@@ -108,7 +108,7 @@ def from_yaml(cls: type[_Config], path: Path) -> _Config:
 
 def to_yaml(config: Any) -> str:
     """Write a config as YAML, every key, in the order of its fields."""
-    return cast(str, yaml.safe_dump(plain(config), sort_keys=False, allow_unicode=True, width=100))
+    return yaml.safe_dump(plain(config), sort_keys=False, allow_unicode=True, width=100)
 
 
 def plain(config: Any) -> dict[str, Any]:
@@ -217,56 +217,57 @@ def _read(key: str, value: Any, wanted: Any) -> Any:
     Raises:
         ConfigError: it is of another type.
     """
+    try:
+        return _converted(value, wanted)
+    except TypeError:
+        reason = f"{'nothing' if value is None else repr(value)} is not what is wanted here"
+        raise ConfigError(key, reason, f"Give {_worded(wanted)}.") from None
+
+
+def _converted(value: Any, wanted: Any) -> Any:
+    """Give a YAML value as a type; TypeError where it is another."""
     origin, inner = get_origin(wanted), get_args(wanted)
     if origin in (Union, types.UnionType):
         if value is None and type(None) in inner:
             return None
-        return _read(key, value, next(one for one in inner if one is not type(None)))
+        return _converted(value, next(one for one in inner if one is not type(None)))
     if origin is Literal:
-        value = (
-            _word(value) if isinstance(value, bool) and not any(isinstance(i, bool) for i in inner) else value
-        )
-        if value in inner:
-            return value
-    elif origin is tuple:
-        return _read_tuple(key, value, wanted, inner)
-    elif (read := _read_scalar(value, wanted)) is not None:
-        return read
-    raise ConfigError(key, f"{_shown(value)} is not what is wanted here", f"Give {_worded(wanted)}.")
+        value = _word(value) if all(isinstance(one, str) for one in inner) else value
+        if value not in inner:
+            raise TypeError
+        return value
+    if origin is tuple:
+        return _converted_tuple(value, inner)
+    return _converted_scalar(value, wanted)
 
 
-def _read_scalar(value: Any, wanted: type) -> Any:
-    """Give a number or text as the type wanted, or None."""
-    if wanted is bool or isinstance(value, bool):
-        return (
-            value if wanted is bool and isinstance(value, bool) else _word(value) if wanted is str else None
-        )
+def _converted_tuple(value: Any, inner: tuple[Any, ...]) -> tuple[Any, ...]:
+    if not isinstance(value, list | tuple):
+        raise TypeError
+    kinds = inner[:1] * len(value) if inner[1:] == (Ellipsis,) else inner
+    if len(kinds) != len(value):
+        raise TypeError
+    return tuple(_converted(one, kind) for one, kind in zip(value, kinds, strict=True))
+
+
+def _converted_scalar(value: Any, wanted: type) -> Any:
+    if wanted is str and isinstance(value, int | float):
+        return str(_word(value))
+    if isinstance(value, bool) != (wanted is bool):
+        raise TypeError
     if wanted is float and isinstance(value, int | float | str):
         try:
             return float(value)  # YAML 1.1 takes 1e-4, without a dot, for a text
         except ValueError:
-            return None
-    if wanted is str and isinstance(value, int | float):
-        return str(value)
-    return value if isinstance(value, wanted) else None
+            raise TypeError from None
+    if not isinstance(value, wanted):
+        raise TypeError
+    return value
 
 
 def _word(value: Any) -> Any:
     """Undo that YAML 1.1 takes the words yes and no for booleans."""
     return {True: "yes", False: "no"}[value] if isinstance(value, bool) else value
-
-
-def _read_tuple(key: str, value: Any, wanted: Any, inner: tuple[Any, ...]) -> tuple[Any, ...]:
-    given = value if isinstance(value, list | tuple) else None
-    if given is not None and len(inner) == 2 and inner[1] is Ellipsis:
-        return tuple(_read(key, one, inner[0]) for one in given)
-    if given is None or len(given) != len(inner):
-        raise ConfigError(key, f"{_shown(value)} is not what is wanted here", f"Give {_worded(wanted)}.")
-    return tuple(_read(key, one, kind) for one, kind in zip(given, inner, strict=True))
-
-
-def _shown(value: Any) -> str:
-    return "nothing" if value is None else repr(value)
 
 
 def _worded(wanted: Any) -> str:

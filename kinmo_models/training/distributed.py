@@ -3,14 +3,16 @@
 What is minimised is the mean, over the processes, of the sum of the terms that each returns, because the
 gradients of the processes are averaged. Two rules make its gradient that of one process with the whole batch:
 
-1. A loss over pairs of rows, such as InfoNCE, takes all rows from `gather_rows`. Every process then computes the
-   same value; the gradient that reaches a row is the sum over the processes, and their average is the right one.
+1. A loss over pairs of rows, such as InfoNCE, takes all rows from `gather_rows`. Every process then computes
+   the same value; the gradient that reaches a row is the sum over the processes, and the average is right.
 2. A mean over rows or frames, of which the processes may hold different numbers, is the local sum divided by
    `mean_count(local count)`.
 """
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -31,11 +33,11 @@ def gather_rows(x: Tensor) -> Tensor:
         x: (n, ...) of this process; n may differ between processes, the rest may not.
 
     Returns:
-        (sum of n, ...), process by process in the order of their ranks; `x` itself where there is one process.
+        (sum of n, ...), process by process in the order of their ranks; `x` itself if there is one process.
     """
     if world_size() == 1:
         return x
-    gathered: Tensor = _GatherRows.apply(x)  # type: ignore[no-untyped-call]
+    gathered: Tensor = _GatherRows.apply(x)
     return gathered
 
 
@@ -84,3 +86,43 @@ def _counts(x: Tensor, world: int) -> list[int]:
     counts = [torch.empty_like(mine) for _ in range(world)]
     dist.all_gather(counts, mine)
     return [int(n) for n in torch.cat(counts).tolist()]
+
+
+def on_main(work: Callable[[], Any]) -> Any:
+    """Do something in the first process alone, and give its result, a JSON value, to all.
+
+    Where it fails there, the error goes on in the first process, which prints it; the others leave quietly.
+    """
+    if world_size() == 1:
+        return work()
+    answer, error = "", None
+    if dist.get_rank() == 0:
+        try:
+            answer = json.dumps(work())
+        except Exception as raised:
+            error = raised
+    answer = _share_text(answer)
+    if error is not None:
+        raise error
+    if not answer:
+        raise SystemExit(1)
+    return json.loads(answer)
+
+
+def _share_text(text: str) -> str:
+    """Give a text of the first process to all."""
+    device = torch.device("cuda" if dist.get_backend() == "nccl" else "cpu")
+    letters = torch.tensor(list(text.encode()), dtype=torch.uint8, device=device)
+    length = torch.tensor(len(letters), device=device)
+    dist.broadcast(length, 0)
+    if dist.get_rank():
+        letters = torch.empty(int(length), dtype=torch.uint8, device=device)
+    dist.broadcast(letters, 0)
+    return bytes(letters.tolist()).decode()
+
+
+def share(tensors: Mapping[str, Tensor]) -> None:
+    """Give the values of the first process to all, in place."""
+    if world_size() > 1:
+        for tensor in tensors.values():
+            dist.broadcast(tensor.data, 0)
