@@ -3,8 +3,8 @@
     config = resolve(RetrievalConfig, Path("mine.yaml"), ["training.epochs=20"])
 
 A dataclass may hold other dataclasses (sections), `bool`, `int`, `float`, `str`, `Literal`, `X | None` and
-tuples of these. `setting(default, least=..., most=...)` gives a field its range; a rule between fields belongs
-in `__post_init__`, which raises `ValueError`.
+tuples of these. `setting(default, least=..., most=...)` gives a field its range; a rule between fields stands in
+`__post_init__`, which raises `ValueError`.
 """
 
 from __future__ import annotations
@@ -97,6 +97,32 @@ def resolve(cls: type[_Config], preset: Mapping[str, Any] | Path | None, sets: S
     return config
 
 
+def load_preset(
+    cls: type[_Config],
+    presets: Mapping[str, Path | None],
+    config: str | Path | None,
+    sets: Sequence[str] = (),
+) -> _Config:
+    """Give the settings of a preset or of a YAML file, with `section.key=value` settings laid over them.
+
+    Args:
+        cls: as in `resolve`.
+        presets: name -> YAML file of what differs from the defaults; None where nothing does.
+        config: a preset's name or a YAML file; None for the defaults.
+        sets: as in `resolve`.
+
+    Raises:
+        ConfigError: there is neither such a preset nor such a file; and as `resolve`.
+    """
+    if config is None or str(config) in presets:
+        return resolve(cls, None if config is None else presets[str(config)], sets)
+    path = Path(config)
+    if not path.is_file():
+        names = ", ".join(presets)
+        raise ConfigError(path, "is no preset and no file", f"Give {names}, or a YAML file that is there.")
+    return resolve(cls, path, sets)
+
+
 def from_yaml(cls: type[_Config], path: Path) -> _Config:
     """Read a config that `to_yaml` wrote; what the file leaves out keeps its default.
 
@@ -104,6 +130,28 @@ def from_yaml(cls: type[_Config], path: Path) -> _Config:
         ConfigError: as `resolve`.
     """
     return resolve(cls, path, [])
+
+
+def load_preset(cls: type[_Config], folder: Path, config: str | Path | None, sets: Sequence[str]) -> _Config:
+    """Read a preset of a room or a YAML file, with `section.key=value` laid over it.
+
+    Args:
+        cls: the room's config, whose defaults are the preset `base`.
+        folder: the room; each NAME.yaml in it is the preset NAME.
+        config: name of a preset, or a YAML file; None is `base`.
+        sets: see `resolve`.
+
+    Raises:
+        ConfigError: no such preset or file; or as `resolve`.
+    """
+    if config is None or config == "base":
+        return resolve(cls, None, sets)
+    presets = {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+    path = presets.get(str(config), Path(config))
+    if not path.exists():
+        remedy = f"Give {', '.join(['base', *presets])}, or a YAML file of what differs from base."
+        raise ConfigError(path, "is neither a preset nor a file", remedy)
+    return resolve(cls, path, sets)
 
 
 def to_yaml(config: Any) -> str:
