@@ -3,8 +3,8 @@
     config = resolve(RetrievalConfig, Path("mine.yaml"), ["training.epochs=20"])
 
 A dataclass may hold other dataclasses (sections), `bool`, `int`, `float`, `str`, `Literal`, `X | None` and
-tuples of these. `setting(default, least=..., most=...)` gives a field its range; a rule between fields stands in
-`__post_init__`, which raises `ValueError`.
+tuples of these. `setting(default, least=..., most=...)` gives a field its range; a rule between fields stands
+in `__post_init__`, which raises `ValueError`.
 """
 
 from __future__ import annotations
@@ -95,32 +95,6 @@ def resolve(cls: type[_Config], preset: Mapping[str, Any] | Path | None, sets: S
         config = _overlay(config, _nested(text), "", config)
     _check(config)
     return config
-
-
-def load_preset(
-    cls: type[_Config],
-    presets: Mapping[str, Path | None],
-    config: str | Path | None,
-    sets: Sequence[str] = (),
-) -> _Config:
-    """Give the settings of a preset or of a YAML file, with `section.key=value` settings laid over them.
-
-    Args:
-        cls: as in `resolve`.
-        presets: name -> YAML file of what differs from the defaults; None where nothing does.
-        config: a preset's name or a YAML file; None for the defaults.
-        sets: as in `resolve`.
-
-    Raises:
-        ConfigError: there is neither such a preset nor such a file; and as `resolve`.
-    """
-    if config is None or str(config) in presets:
-        return resolve(cls, None if config is None else presets[str(config)], sets)
-    path = Path(config)
-    if not path.is_file():
-        names = ", ".join(presets)
-        raise ConfigError(path, "is no preset and no file", f"Give {names}, or a YAML file that is there.")
-    return resolve(cls, path, sets)
 
 
 def from_yaml(cls: type[_Config], path: Path) -> _Config:

@@ -6,10 +6,10 @@ A room brings a `Work`; the loop brings processes and devices (accelerate), Adam
 going on, validation, records, progress and the report.
 
 Everything that is drawn in a step (dropout, sampling) comes from generators that are seeded anew for every
-step by (seed, step, process). A training that goes on therefore draws what an uninterrupted one draws, validation
-cannot change what training draws, and no generator's state has to be stored. On a CPU the losses are equal to
-the bit as long as the numbers of threads and processes are; deterministic kernels are not forced on a GPU, as
-they cost speed.
+step by (seed, step, process). A training that goes on therefore draws what an uninterrupted one draws,
+validation cannot change what training draws, and no generator's state has to be stored. On a CPU the losses are
+equal to the bit as long as the numbers of threads and processes are; deterministic kernels are not forced on a
+GPU, as they cost speed.
 """
 
 from __future__ import annotations
