@@ -25,12 +25,12 @@ class Ranking:
     """How high the relevant items stood.
 
     Attributes:
-        recall: k -> R@k, percent of the queries with their item among the first k.
+        recalls: k -> R@k, percent of the queries with their item among the first k.
         median_rank: MedR, counted from 1.
         queries: how many there were.
     """
 
-    recall: dict[int, float]
+    recalls: dict[int, float]
     median_rank: float
     queries: int
 
@@ -85,15 +85,20 @@ def ranking(found: NDArray[np.float64]) -> Ranking:
     Args:
         found: (Q,) ranks from 1, Q at least 1.
     """
-    recall = {k: 100 * float(np.mean(found < k + 1)) for k in RECALLS}
-    return Ranking(recall, float(np.median(found)), len(found))
+    recalls = {k: 100 * float(np.mean(found < k + 1)) for k in RECALLS}
+    return Ranking(recalls, float(np.median(found)), len(found))
+
+
+def rank_pairs(similarity: NDArray[np.floating], relevant: NDArray[np.bool_] | None = None) -> Ranking:
+    """Give R@k and MedR of a similarity matrix; arguments and errors as `ranks`."""
+    return ranking(ranks(similarity, relevant))
 
 
 def average(rankings: Sequence[Ranking]) -> Ranking:
     """Average R@k and MedR over rankings of equal weight, as protocol (d) does; queries are summed."""
-    recall = {k: float(np.mean([one.recall[k] for one in rankings])) for k in RECALLS}
+    recalls = {k: float(np.mean([one.recalls[k] for one in rankings])) for k in RECALLS}
     median = float(np.mean([one.median_rank for one in rankings]))
-    return Ranking(recall, median, sum(one.queries for one in rankings))
+    return Ranking(recalls, median, sum(one.queries for one in rankings))
 
 
 def same(names: Sequence[str]) -> NDArray[np.bool_]:
