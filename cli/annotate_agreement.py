@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ._common import FAILED, JsonOption, console, fail, messages, print_json, warn
+from ._common import FAILED, JsonOption, console, messages, print_json, warn
 
 if TYPE_CHECKING:
     from kinmo_annotate.review.agreement import Agreement, Disagreement
@@ -70,7 +70,7 @@ def agreement(
 
     how: dict[str, Any] = {"leave_out_unsure": leave_out_unsure, "resamples": resamples}
     with open_store(dataset) as store:
-        found = measured(store, round or _newest(store), anyway=anyway, **how)
+        found = measured(store, round or store.newest().name, anyway=anyway, **how)
         if plot:
             _plot(store, plot, gate, how)
     said, passed = remarks(found), holds(found, gate, gate_on.value)
@@ -83,14 +83,6 @@ def agreement(
         _show_gate(dataset, found, gate, gate_on)
     if not passed:
         raise typer.Exit(FAILED)
-
-
-def _newest(store: Store) -> str:
-    """Name the round that was drawn last."""
-    rounds = store.rounds()
-    if not rounds:
-        fail(f"{store.dataset} has no review round", "Draw one with `kinmo annotate sample`.")
-    return rounds[-1].name
 
 
 def _plot(store: Store, path: Path, gate: float, how: dict[str, Any]) -> None:

@@ -146,14 +146,12 @@ class _Desk:
 
 def _finished_round(store: Store, name: str | None) -> Round:
     """Give the round asked for, or the newest that all have finished."""
+    store.newest()  # tells it now where there is none
     rounds = [store.round(name)] if name else store.rounds()
     done = [one for one in rounds if set(one.evaluators) <= store.finished(one.name)]
     if not done:
         what = f"round {name}" if name else f"every round of {store.dataset}"
-        where = (
-            f"kinmo annotate review {store.dataset}" if rounds else f"kinmo annotate sample {store.dataset}"
-        )
-        fail(f"{what} waits for evaluators" if rounds else f"{store.dataset} has no round", f"Next: {where}")
+        fail(f"{what} waits for evaluators", f"Next: kinmo annotate review {store.dataset}")
     return done[-1]
 
 

@@ -202,7 +202,7 @@ def export(
     # the lines that stand for bars in a log speak of descriptions
     silent = as_json or not messages().is_terminal
     with open_store(dataset) as store, watch(messages(), silent=silent) as progress:
-        name = round_name or _newest(store)
+        name = round_name or store.newest().name
         progress.expect("motions", len(store.round(name).motion_ids))
         path = export_sheet(
             store, name, who, out, films=films, progress=lambda done: progress.advance("motions", done)
@@ -213,14 +213,6 @@ def export(
     legend = "in the films the body's own left is blue, its right orange\n" if films else ""
     text = f"wrote {path}\n{legend}fill it in, then: kinmo annotate sheet import {dataset} {path}"
     console().print(text, markup=False, soft_wrap=True)
-
-
-def _newest(store: Store) -> str:
-    """Name the newest round; say what to do where there is none."""
-    rounds = store.rounds()
-    if not rounds:
-        fail(f"{store.dataset} has no round of review", "Draw one with `kinmo annotate sample`.")
-    return rounds[-1].name
 
 
 @sheet.command("import")

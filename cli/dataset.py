@@ -63,10 +63,10 @@ def _facts(dataset: Path, found: Info) -> Table:
     keyframes = found.keyframes or {"mean": 0, "min": 0, "max": 0}
     facts = {
         "motions": f"{found.motions:,} ({splits})",
-        "not complete": "" if found.complete else "the same `kinmo annotate run` command goes on",
+        "not complete": "" if found.complete else _goes_on(found),
         "length": f"{found.frames:,} frames, {found.hours:.2f} h",
         "keyframes a motion": f"{keyframes['mean']:g} on average, {keyframes['min']} to {keyframes['max']}",
-        "fact check": _fact_check(found.fact_check),
+        "fact check": _fact_check(found.fact_check) if found.motions else "",
         "tokens": _tokens(found.spent),
         "cost": _cost(found.spent),
         "reviews": _counts(found.reviews),
@@ -79,6 +79,13 @@ def _facts(dataset: Path, found: Info) -> Table:
         if value:
             add_row(table, name, value)
     return table
+
+
+def _goes_on(found: Info) -> str:
+    """Say what goes on with a dataset that is not whole."""
+    if not found.goes_on:
+        return "the same `kinmo annotate run` command goes on"
+    return f"its review is not at its end: `{found.goes_on}` goes on"
 
 
 def _fact_check(found: FactCheck) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from kinmo_annotate.dataset.read import way_on
 from kinmo_annotate.schema.arrow import Record, arrow_to_frames
 from kinmo_annotate.schema.records import VERDICTS
 from kinmo_annotate.schema.shards import (
@@ -83,13 +84,18 @@ def _check_files(path: Path, manifest: Manifest) -> Iterator[Problem]:
             reason = "was left unfinished by a run" if unfinished else "is not listed in the manifest"
             yield Problem(f"{DATA_DIR}/{file.name}", "", reason, _TIDY)
     if manifest.settings.get("complete") is False:
-        copied = manifest.texts_only or "mirrored" in manifest.settings
-        reason = "the run that writes this dataset is not at its end"
-        if copied:
-            reason = "it was copied from a dataset whose run was not at its end"
-        yield Problem(MANIFEST_NAME, "", reason, _COPY_AGAIN if copied else _GO_ON)
+        yield Problem(MANIFEST_NAME, "", *_not_at_its_end(path, manifest))
     if not (path / CARD_NAME).is_file():
         yield Problem(CARD_NAME, "", "the dataset card is missing", _ANEW)
+
+
+def _not_at_its_end(path: Path, manifest: Manifest) -> tuple[str, str]:
+    """Say why a dataset is not whole yet, and what goes on with it."""
+    if manifest.texts_only or "mirrored" in manifest.settings:
+        return "it was copied from a dataset whose run was not at its end", _COPY_AGAIN
+    if command := way_on(path):
+        return "its review is not at its end", f"Next: `{command}`, which says where a person is needed."
+    return "the run that writes this dataset is not at its end", _GO_ON
 
 
 def _check_shard(file: Path, shard: ShardInfo, texts_only: bool, seen: _Seen) -> list[Problem]:

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from kinmo_annotate.dataset.read import iterate_groups
+from kinmo_annotate.dataset.read import iterate_groups, way_on
 from kinmo_annotate.dataset.verdicts import FactCheck, VerdictCount
 from kinmo_annotate.schema.records import NO_MOVEMENT, NOT_DETERMINED
 from kinmo_annotate.schema.shards import DATA_DIR, Manifest, read_failures
@@ -44,6 +44,7 @@ class Info:
     Attributes:
         splits: motions per split.
         complete: the run that writes it is at its end.
+        goes_on: command that goes on with it where its review is not at its end; None for others.
         frames, hours: all motions together.
         keyframes: keyframes per motion: mean, min, max.
         words: mean words per field over the sentences that tell a movement.
@@ -66,6 +67,7 @@ class Info:
     size_bytes: int
     fact_check: FactCheck
     complete: bool = True
+    goes_on: str | None = None
     frames: int = 0
     hours: float = 0.0
     keyframes: dict[str, float] = field(default_factory=dict)
@@ -132,6 +134,7 @@ def info(path: str | Path) -> Info:
         size_bytes=sum((path / DATA_DIR / shard.name).stat().st_size for shard in manifest.shards),
         fact_check=tally.verdicts.result(),
         complete=manifest.settings.get("complete") is not False,
+        goes_on=way_on(path) if manifest.settings.get("complete") is False else None,
     )
     return _finish(found, tally)
 

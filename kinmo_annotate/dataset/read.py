@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from kinmo_annotate.schema.arrow import Record, table_to_records
 from kinmo_annotate.schema.shards import (
     DATA_DIR,
+    MANIFEST_NAME,
     SCHEMA,
     DatasetError,
     Manifest,
@@ -25,6 +26,20 @@ from kinmo_annotate.schema.shards import (
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+ROUNDS_DIR: Final = "rounds"  # rounds of review that were annotated anew, each a dataset of its own
+LOOP_NAME: Final = "loop.json"  # there: how a loop of review was begun
+
+
+def way_on(path: Path) -> str | None:
+    """Name the command that goes on with a dataset of a loop or of a round of review; None for others."""
+    if (path / ROUNDS_DIR / LOOP_NAME).is_file():
+        return f"kinmo annotate loop {path}"
+    rounds, dataset = (path if len(path.parts) > 2 else path.absolute()).parents[:2]
+    if rounds.name != ROUNDS_DIR or not (dataset / MANIFEST_NAME).is_file():
+        return None
+    return way_on(dataset) or f"kinmo annotate refine {dataset}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from kinmo_annotate.resume import locked
 from kinmo_annotate.review.rounds import ADJUDICATION, Item, Round
 from kinmo_annotate.review.store import CORRECT, WRONG, Judgement, Store, open_store
-from kinmo_annotate.schema.records import MotionError, Review
+from kinmo_annotate.schema.records import Review
 from kinmo_annotate.schema.shards import (
     DATA_DIR,
     MANIFEST_NAME,
@@ -85,10 +85,8 @@ def export_reviews(dataset: str | Path) -> Exported:
     """
     dataset = Path(dataset)
     with open_store(dataset) as store, locked(dataset):
+        store.newest()  # tells it now where there is none
         rounds = store.rounds()
-        if not rounds:
-            remedy = "Draw one with `kinmo annotate sample`; what is there of older reviews stays as it is."
-            raise MotionError(str(dataset), "has no round of review to export", remedy)
         _settle(dataset)
         judgements = _write_reviews(store, rounds, dataset / REVIEWS_NAME)
         closed = [round for round in rounds if store.finished(round.name) >= set(round.evaluators)]

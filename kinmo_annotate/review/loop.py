@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
+from kinmo_annotate.dataset.read import ROUNDS_DIR
 from kinmo_annotate.pipeline import Progress, Summary, annotate
 from kinmo_annotate.resume import locked
 from kinmo_annotate.review import proposals
@@ -27,7 +28,6 @@ from kinmo_annotate.review.faults import gather
 from kinmo_annotate.review.lineage import Lineage, ensure_root
 from kinmo_annotate.review.loop_plan import Plan
 from kinmo_annotate.review.rewrite import (
-    ROUNDS_DIR,
     SomeOf,
     next_name,
     open_next_round,

@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from kinmo_annotate.dataset.read import LOOP_NAME, ROUNDS_DIR
 from kinmo_annotate.describe.llm.answers import ARCHIVE_DIR
 from kinmo_annotate.describe.llm.batch import plan_of, settings_of
 from kinmo_annotate.review.agreement import GATE, GATES
 from kinmo_annotate.review.lineage import Lineage, ensure_root
-from kinmo_annotate.review.rewrite import ROUNDS_DIR, settings_like
+from kinmo_annotate.review.rewrite import settings_like
 from kinmo_annotate.review.rounds import EVALUATORS, LEGS, MOTIONS, Round
 from kinmo_annotate.review.store import open_store
 from kinmo_annotate.schema.records import MotionError
@@ -26,7 +27,6 @@ from kinmo_annotate.schema.shards import (
 )
 from kinmo_annotate.settings import ASKING_DESCRIBER, Settings
 
-PLAN_NAME: Final = "loop.json"
 _FORMAT: Final = "kinmo-review-loop"
 _VERSION: Final = 1
 _FIRST: Final = "round-1"
@@ -65,7 +65,7 @@ class Plan:
 
 def is_begun(dataset: Path) -> bool:
     """Tell whether a dataset has a loop."""
-    return (dataset / ROUNDS_DIR / PLAN_NAME).is_file()
+    return (dataset / ROUNDS_DIR / LOOP_NAME).is_file()
 
 
 def begin(dataset: Path, plan: Plan) -> Plan:
@@ -143,7 +143,7 @@ def save_plan(dataset: Path, plan: Plan) -> None:
     names = ("motions", "seed", "fields", "evaluators", "gate", "gate_on", "first")
     told |= {name: getattr(plan, name) for name in names} | {"has_source": plan.source is not None}
     text = json.dumps({"format": _FORMAT, "version": _VERSION, "plan": told}, indent=1) + "\n"
-    atomic_write(dataset / ROUNDS_DIR / PLAN_NAME, lambda file: file.write(text.encode()))
+    atomic_write(dataset / ROUNDS_DIR / LOOP_NAME, lambda file: file.write(text.encode()))
 
 
 def load_plan(dataset: Path, base_url: str | None = None) -> Plan:
@@ -156,7 +156,7 @@ def load_plan(dataset: Path, base_url: str | None = None) -> Plan:
     Raises:
         DatasetError: it is damaged, or newer than this kinmo.
     """
-    path = dataset / ROUNDS_DIR / PLAN_NAME
+    path = dataset / ROUNDS_DIR / LOOP_NAME
     try:
         content = json.loads(path.read_bytes())
         if content["format"] != _FORMAT or content["version"] != _VERSION:

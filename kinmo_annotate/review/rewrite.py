@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+from kinmo_annotate.dataset.read import ROUNDS_DIR
 from kinmo_annotate.describe.llm.answers import ARCHIVE_DIR, read_archive
 from kinmo_annotate.describe.llm.prompt import load_prompt
 from kinmo_annotate.pipeline import Progress, Summary, annotate
@@ -33,7 +34,6 @@ from kinmo_annotate.schema.shards import (
 from kinmo_annotate.settings import ASKING_DESCRIBER, Settings
 from kinmo_annotate.sources.base import Entry, MotionSource, failure
 
-ROUNDS_DIR: Final = "rounds"
 _GO_ON: Final = "Run the same command again: it goes on from there."
 
 

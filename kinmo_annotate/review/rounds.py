@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from kinmo_annotate.dataset.read import iterate_groups
+from kinmo_annotate.dataset.read import iterate_groups, way_on
 from kinmo_annotate.schema.records import CONTRADICTED, MotionError
 from kinmo_annotate.schema.shards import Manifest
 from kinmo_annotate.schema.skeleton import FIELDS
@@ -162,7 +162,10 @@ def sample_round(
     order = sorted(_candidates(dataset, round.fields), key=lambda one: _draw(one, seed, contradicted_first))
     if not 1 <= motions <= len(order):
         reason = f"has {len(order)} motions, and {motions} are to be drawn"
-        raise MotionError(str(dataset), reason, f"Ask for 1 to {len(order)} with --motions.")
+        remedy = f"Ask for 1 to {len(order)} with --motions."
+        if not order:
+            remedy = f"Write its rows first: {way_on(dataset) or 'the same `kinmo annotate run` goes on'}"
+        raise MotionError(str(dataset), reason, remedy)
     if stratify:
         order = _taking_turns(order)
     return replace(round, motion_ids=tuple(one.motion_id for one in order[:motions]))

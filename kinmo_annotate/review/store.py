@@ -17,6 +17,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Final, Self
 
+from kinmo_annotate.dataset.read import way_on
 from kinmo_annotate.review.database import Database
 from kinmo_annotate.review.rounds import ADJUDICATION, Item, Round, utc_now
 from kinmo_annotate.schema.records import MotionError
@@ -184,6 +185,18 @@ class Store:
         """List the rounds, oldest first."""
         found = self._database.read("SELECT content FROM rounds ORDER BY number")
         return [_round_from_json(content, self.dataset) for (content,) in found]
+
+    def newest(self) -> Round:
+        """Give the round that was drawn last.
+
+        Raises:
+            MotionError: there is none.
+        """
+        rounds = self.rounds()
+        if not rounds:
+            command = way_on(self.dataset) or f"kinmo annotate sample {self.dataset}"
+            raise MotionError(str(self.dataset), "has no round of review yet", f"Next: {command}")
+        return rounds[-1]
 
     def round(self, name: str) -> Round:
         """Look a round up.

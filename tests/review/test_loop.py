@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from kinmo_annotate.dataset import info, validate
 from kinmo_annotate.describe.llm.prompt import load_prompt
 from kinmo_annotate.pipeline import annotate
 from kinmo_annotate.resume import locked
@@ -24,7 +25,7 @@ from kinmo_annotate.review.rewrite import rows_of, spent_usd
 from kinmo_annotate.review.rounds import ADJUDICATION, Round, sample_round
 from kinmo_annotate.review.store import CORRECT, WRONG, Judgement, open_store
 from kinmo_annotate.schema.records import MotionError
-from kinmo_annotate.schema.shards import DatasetError, read_rows
+from kinmo_annotate.schema.shards import DatasetError, Manifest, read_rows
 from kinmo_annotate.settings import Asking, Settings
 from kinmo_annotate.sources import open_source
 
@@ -307,6 +308,33 @@ def test_the_budget_is_for_all_rounds_together(settings, make_folder, tmp_path):
     loop = Loop(dataset, replace(known, settings=replace(known.settings, asking=asking)))
     with pytest.raises(MotionError, match="larger --budget"):
         loop.go()
+
+
+def test_a_dataset_before_the_gate_says_what_goes_on(settings, make_folder, tmp_path, monkeypatch):
+    dataset = tmp_path / "dataset"
+    plan = Plan(settings, make_folder(6), motions=4)
+    begin(dataset, plan)
+    command = f"kinmo annotate loop {dataset}"
+    with open_store(dataset) as store, pytest.raises(MotionError, match=f"no round of review yet.*{command}"):
+        store.newest()
+    with pytest.raises(MotionError, match=f"0 motions.*{command}"):
+        sample_round(dataset, name="x", motions=4)
+    begun(dataset, plan).go()
+    (problem,) = validate(dataset)
+    assert problem.reason == "its review is not at its end"
+    assert command in problem.remedy
+    assert (info(dataset).motions, info(dataset).goes_on) == (0, command)
+    sample = dataset / "rounds/round-1"
+    assert validate(sample) == []
+    assert info(sample).goes_on is None
+    manifest = Manifest.load(sample)
+    manifest.settings["complete"] = False
+    manifest.save(sample)
+    assert command in validate(sample)[0].remedy
+    monkeypatch.chdir(sample)
+    assert command in validate(Path())[0].remedy
+    (dataset / "rounds/loop.json").unlink()
+    assert f"kinmo annotate refine {dataset}" in validate(sample)[0].remedy
 
 
 def test_one_loop_at_a_time(settings, make_folder, tmp_path):

@@ -74,11 +74,7 @@ def open_review(dataset: Path, name: str | None = None) -> Review:
         MotionError: there is no such round, or its motions are not all there.
     """
     store = open_store(dataset)
-    rounds = store.rounds()
-    if not rounds:
-        remedy = f"Draw one first: `kinmo annotate sample {dataset}`."
-        raise MotionError(str(dataset), "has no round of review", remedy)
-    round = store.round(name) if name is not None else rounds[-1]
+    round = store.newest() if name is None else store.round(name)
     return Review(store, round, load_motions(round.dataset, round.motion_ids, round.fields))
 
 
