@@ -137,7 +137,7 @@ class MotionStore:
         dataset = Path(dataset)
         manifest = Manifest.load(dataset)
         _check_manifest(dataset, manifest)
-        fingerprint = _fingerprint(manifest)
+        fingerprint = dataset_fingerprint(manifest)
         root = cache_folder(cache_dir, "motions")
         folder = root / f"{fingerprint}-{_FORMAT}"
         parts = _load(folder)
@@ -224,7 +224,7 @@ def _check_manifest(dataset: Path, manifest: Manifest) -> None:
         )
 
 
-def _fingerprint(manifest: Manifest) -> str:
+def dataset_fingerprint(manifest: Manifest) -> str:
     """Digest what the shards are called and hold."""
     digest = blake2b(digest_size=16)
     for shard in sorted(manifest.shards, key=lambda shard: shard.name):
@@ -362,8 +362,8 @@ def _both_features(
         raise DatasetError(shard, f"motion {motion_id} carries no joints", remedy)
     joints = xyz.reshape(-1, NUM_JOINTS, 3)
     try:
-        mirrored = joints_to_features(mirror_joints(joints), motion_id)
         plain = brought if brought is not None and len(brought) else joints_to_features(joints, motion_id)
+        mirrored = joints_to_features(mirror_joints(joints), motion_id)
     except MotionError as error:
         raise DatasetError(shard, f"motion {motion_id}: {error.reason}", error.remedy) from None
     for rows in (plain, mirrored):
