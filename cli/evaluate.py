@@ -1,4 +1,4 @@
-"""`kinmo evaluate`: how right the descriptions are where the truth is known."""
+"""`kinmo evaluate`: how right the descriptions are where the truth is known, and how good models are."""
 
 from __future__ import annotations
 
@@ -8,18 +8,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ._common import FAILED, JsonOption, console, fail, print_json
+from .evaluate_retrieval import retrieval
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from kinmo_annotate.scoring import Report, Score
 
-app = typer.Typer(no_args_is_help=True, help="Measure how right the descriptions are.")
+app = typer.Typer(no_args_is_help=True, help="Measure how right descriptions are, and models.")
+app.command()(retrieval)
 
 
 @app.callback()
 def group() -> None:
-    """Measure how right the descriptions are."""
+    """Measure how right descriptions are, and models."""
 
 
 @app.command()
