@@ -206,6 +206,22 @@ class MotionIndex:
             similarities, found = self._lists.search(self.vectors, queries, top, rows)
         return [self._hits(*line) for line in zip(similarities, found, strict=True)]
 
+    def check_current(self, model: str, dataset: str | None) -> None:
+        """Refuse to answer for another model, or for a later state of the dataset.
+
+        Args:
+            model: fingerprint of the model that encodes the queries.
+            dataset: fingerprint of the dataset as it is now; None where it is not here.
+
+        Raises:
+            DatasetError: with the command that makes the index anew.
+        """
+        again = f"Make it again: kinmo index RUN {self.meta['dataset_path']} --out {self.folder}"
+        if model != self.meta["model"]:
+            raise DatasetError(self.folder, "was made with another model, or before more training", again)
+        if dataset is not None and dataset != self.meta["dataset"]:
+            raise DatasetError(self.folder, "was made before its dataset changed", again)
+
     def _hits(self, similarities: Vectors, rows: Rows) -> list[Hit]:
         records = self.table.take(pa.array(rows)).to_pylist()
         return [

@@ -51,7 +51,7 @@ def misuse(words: list[str], commands: dict[tuple[str, ...], Any], groups: set[s
     """Say what is wrong with a command line, or None: its command and its options must exist."""
     if all(word in groups | {"--help"} for word in words):
         return None
-    found = next((n for n in (3, 2) if tuple(words[:n]) in commands), 0)
+    found = next((n for n in (3, 2, 1) if tuple(words[:n]) in commands), 0)
     if not found:
         return f"no command `kinmo {' '.join(words[:2])}`"
     command = commands[tuple(words[:found])]

@@ -1,0 +1,147 @@
+"""What a person searches for: texts, or a motion file; and what to say of a query that will not do well."""
+
+from __future__ import annotations
+
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from ._common import WRONG_USAGE, fail
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+_MOTION_ENDINGS: Final = (".bvh", ".npy", ".npz")
+_MOST_WORDS: Final = 90  # about 128 tokens, which is what the language models read
+_MOST_LINES: Final = 10_000
+_MOST_BYTES: Final = 1 << 20
+# Small words that are frequent in one language, and are no English words.
+_FOREIGN: Final = {
+    "German": "der die das und ein eine einen mit den dem nach person jemand linken rechten",
+    "French": "un une le la les avec et personne main gauche droite vers jambe quelqu",
+    "Spanish": "una un el la los con y persona mano izquierda derecha hacia pierna alguien",
+    "Italian": "una un il la con e persona mano sinistra destra verso gamba qualcuno",
+    "Portuguese": "uma um o a com e pessoa esquerda direita para perna alguém",
+}
+_ENGLISH: Final = (
+    "a an the person someone man woman figure and with then to his her their left right hand arm leg of in is"
+    " walks walk forward up down on while waves wave jumps jump turns turn"
+)
+
+
+@dataclass(frozen=True)
+class Query:
+    """One thing to search for: a text, or the joints (T, 22, 3) of a motion; and how it is shown."""
+
+    label: str
+    text: str = ""
+    joints: NDArray[np.float32] | None = None
+
+
+def read_queries(given: str, mapping: Path | None) -> list[Query]:
+    """Read what was asked: a text, a motion file, or `-` for a text a line on stdin.
+
+    Raises:
+        typer.Exit: there is nothing to search for.
+        MotionError: the motion file cannot be used.
+    """
+    if given == "-":
+        return _from_lines(sys.stdin.read(_MOST_BYTES))
+    path = Path(given)
+    if path.suffix.lower() in _MOTION_ENDINGS:
+        return [_from_file(path, mapping)]
+    if mapping is not None:
+        fail("--mapping is for a query that is a BVH file", "Leave it out.", WRONG_USAGE)
+    if path.suffix and " " not in given and path.is_file():
+        known = ", ".join(_MOTION_ENDINGS)
+        fail(f"{given}: is a file of another kind than {known}", "Convert it to BVH first.", WRONG_USAGE)
+    return [Query(_checked(given), _checked(given))]
+
+
+def _from_lines(text: str) -> list[Query]:
+    lines = [" ".join(line.split()) for line in text.splitlines() if line.strip()]
+    if not lines:
+        fail("stdin holds no query", "Give one text a line.", WRONG_USAGE)
+    if len(lines) > _MOST_LINES:
+        fail(f"stdin holds more than {_MOST_LINES:,} queries", "Give fewer at once.", WRONG_USAGE)
+    return [Query(_checked(line), _checked(line)) for line in lines]
+
+
+def _from_file(path: Path, mapping: Path | None) -> Query:
+    from kinmo_annotate.sources import open_source
+
+    source = open_source(path, mapping=mapping)
+    (entry, *_) = source.entries()
+    return Query(path.name, joints=source.load(entry).joints)
+
+
+def _checked(text: str) -> str:
+    words = " ".join(text.split())
+    if not re.search(r"\w", words):
+        remedy = 'Say what the person does: kinmo search "a person waves" --model RUN --index D.'
+        fail("the query is empty", remedy, WRONG_USAGE)
+    return words
+
+
+def doubts(text: str) -> list[str]:
+    """Say why a text may be understood badly: too long, or not in English."""
+    found = []
+    count = len(text.split())
+    if count > _MOST_WORDS:
+        found.append(
+            f"the query has {count} words; what comes after the first {_MOST_WORDS} or so is not read."
+        )
+    language = _language(text)
+    if language:
+        found.append(f"the query looks {language}; models trained on English captions understand English.")
+    return found
+
+
+def _language(text: str) -> str:
+    """Name the language that a text seems to be in; empty for English and where nothing tells."""
+    letters = [letter for letter in text if letter.isalpha()]
+    if sum(letter > "\u024f" for letter in letters) * 3 > len(letters):
+        return "not to be in Latin letters"
+    words = re.findall(r"\w+", text.lower())
+    english = sum(word in _ENGLISH.split() for word in words)
+    counts = {name: sum(word in small.split() for word in words) for name, small in _FOREIGN.items()}
+    name = max(counts, key=lambda language: counts[language])
+    return name if counts[name] >= 2 and counts[name] > english else ""
+
+
+def read_fields(path: Path) -> dict[str, str]:
+    """Read sentences of some of the 21 fields from a YAML or JSON file.
+
+    Raises:
+        typer.Exit: no mapping from fields to sentences, or a field that does not exist.
+    """
+    import difflib
+
+    from kinmo_annotate.schema.skeleton import FIELDS
+
+    remedy = 'It should read like {"left_arm": "The left arm waves."}; any of the 21 fields.'
+    content = _parsed(path, remedy)
+    if not isinstance(content, dict) or not content:
+        fail(f"{path}: holds no fields", remedy)
+    for name, sentence in content.items():
+        if name not in FIELDS:
+            near = difflib.get_close_matches(str(name), FIELDS, n=1)
+            hint = f"Did you mean {near[0]}?" if near else f"The fields are {', '.join(FIELDS)}."
+            fail(f"{path}: there is no field {str(name)[:60]!r}", hint)
+        if not isinstance(sentence, str) or not sentence.strip():
+            fail(f"{path}: {name} is no sentence", remedy)
+    return {name: " ".join(sentence.split()) for name, sentence in content.items()}
+
+
+def _parsed(path: Path, remedy: str) -> Any:
+    import yaml
+
+    if path.stat().st_size > _MOST_BYTES:
+        fail(f"{path}: is larger than {_MOST_BYTES >> 20} MiB", remedy)
+    try:
+        return yaml.safe_load(path.read_text("utf-8"))  # JSON is YAML too
+    except (yaml.YAMLError, UnicodeDecodeError):
+        fail(f"{path}: is neither YAML nor JSON", remedy)

@@ -1,0 +1,195 @@
+"""`kinmo search`: find motions by what is said of them, or by a motion like them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ._common import WRONG_USAGE, JsonOption, console, fail, print_json, warn
+from ._searching import CacheOption, Place
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from kinmo_models.retrieval.index import Hit, MotionIndex
+
+    from ._queries import Query
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def search(
+    query: Annotated[
+        str,
+        typer.Argument(metavar="QUERY", help="A text; a .bvh, .npy or .npz motion; - for texts on stdin."),
+    ],
+    model: Annotated[str, typer.Option("--model", help="Folder that train retrieval wrote, or a hub name.")],
+    index: Annotated[
+        Path, typer.Option("--index", help="Dataset to search, or a folder that kinmo index wrote.")
+    ],
+    top: Annotated[int, typer.Option("--top", min=1, max=10_000, help="How many motions to show.")] = 10,
+    level: Annotated[
+        str | None,
+        typer.Option(help="G: the text alone; GJ, GJI: with sentences of groups, of pairs (--fields)."),
+    ] = None,
+    fields: Annotated[
+        Path | None, typer.Option(help="YAML or JSON: sentences of any of the 21 fields, by their names.")
+    ] = None,
+    split: Annotated[list[str] | None, typer.Option(help="Of this split alone; may be repeated.")] = None,
+    source: Annotated[list[str] | None, typer.Option(help="Of this source alone; may be repeated.")] = None,
+    min_seconds: Annotated[float | None, typer.Option(min=0, help="Motions at least so long.")] = None,
+    max_seconds: Annotated[float | None, typer.Option(min=0, help="Motions at most so long.")] = None,
+    picture: Annotated[
+        Path | None, typer.Option("--picture", help="Draw what was found as a .png, .jpg or .webp.")
+    ] = None,
+    mapping: Annotated[
+        Path | None, typer.Option(help="For a BVH query: YAML from its joint names to ours.")
+    ] = None,
+    cache_dir: CacheOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Find the motions that a text describes, or that are like a motion; the most similar first.
+
+    The index of a dataset is made when it is first searched, and made again when model or dataset changed.
+
+    Example: [bold]kinmo search "a person waves with the left hand" --model run --index dataset[/bold]
+    """
+    from kinmo_models.retrieval.index import Where
+
+    from ._queries import doubts, read_queries
+
+    queries = read_queries(query, mapping)
+    _check_usage(queries, fields, level, picture)
+    for text in dict.fromkeys(doubt for one in queries for doubt in doubts(one.text)):
+        warn(text)
+    place = Place(model, index, cache_dir, as_json)
+    found = _open(place)
+    if found.note:
+        warn(found.note)
+    where = Where(tuple(split or ()), tuple(source or ()), min_seconds, max_seconds)
+    vectors = _encode(place, queries, fields, level)
+    hits = found.search(vectors, top, where)
+    if picture is not None:
+        _draw(place, found, queries[0], hits[0], picture)
+    if as_json:
+        print_json(_as_json(found, model, level, queries, hits, picture))
+        return
+    for one, lines in zip(queries, hits, strict=True):
+        _show(one, lines)
+    note = f"of {len(found):,} motions; similarity is the cosine of the embeddings, -1 to 1"
+    console().print(note, style="dim")
+    if picture is not None:
+        console().print(f"wrote {picture}", markup=False, soft_wrap=True)
+
+
+def _check_usage(
+    queries: Sequence[Query], fields: Path | None, level: str | None, picture: Path | None
+) -> None:
+    """Refuse options that do not go together, before anything slow is done."""
+    by_motion = queries[0].joints is not None
+    if by_motion and (fields or level):
+        fail("--fields and --level are for texts, and the query is a motion", "Leave them out.", WRONG_USAGE)
+    if len(queries) > 1 and (fields or picture):
+        fail("--fields and --picture are for one query", "Give that query alone.", WRONG_USAGE)
+    if picture is not None:
+        from kinmo_annotate.render.paper import check_suffix
+        from kinmo_annotate.render.sheet import SHEET_SUFFIXES
+
+        check_suffix(picture, SHEET_SUFFIXES, "a picture")
+
+
+def _open(place: Place) -> MotionIndex:
+    """Open the index: the folder that was named, or that of the dataset, made anew where it is not current.
+
+    Raises:
+        DatasetError: the folder named is the index of another model, or of an earlier state of its dataset.
+    """
+    from kinmo_models.retrieval.index import MotionIndex, is_index
+
+    if not is_index(place.dataset):
+        folder = place.folder
+        return MotionIndex.open(folder) if place.is_current(folder) else place.build(folder)
+    folder = place.dataset
+    found = MotionIndex.open(folder)
+    place.dataset = Path(found.meta["dataset_path"])
+    found.check_current(place.model_fingerprint, place.fingerprint if place.dataset.is_dir() else None)
+    return found
+
+
+def _encode(
+    place: Place, queries: Sequence[Query], fields: Path | None, level: str | None
+) -> NDArray[np.float32]:
+    from ._queries import read_fields
+
+    said = None if fields is None else [read_fields(fields)]
+    retriever = place.retriever
+    if level is not None and level not in retriever.levels:
+        known = ", ".join(retriever.levels)
+        fail(f"the model has no level {level!r}", f"Its levels are {known}.", WRONG_USAGE)
+    joints = [query.joints for query in queries if query.joints is not None]
+    if joints:
+        return retriever.encode_motions(joints)
+    return retriever.encode_texts([query.text for query in queries], said, level)
+
+
+def _draw(place: Place, found: MotionIndex, query: Query, hits: Sequence[Hit], picture: Path) -> None:
+    """Draw what was found; the poses come from the dataset's features."""
+    from kinmo_annotate.render import Result, results_sheet
+    from kinmo_annotate.render.results import MAX_RESULTS
+    from kinmo_annotate.schema.features import features_to_joints
+
+    if place.store.fingerprint != found.meta["dataset"]:
+        fail(f"{place.dataset}: has changed since it was indexed", "Run kinmo index again.")
+    results = [
+        Result(
+            hit.motion_id,
+            features_to_joints(place.store.features(hit.row)),
+            f"similarity {hit.similarity:.3f}   {hit.seconds:.1f} s   {hit.split}",
+            hit.caption,
+        )
+        for hit in hits[:MAX_RESULTS]
+    ]
+    subtitle = f"the {len(results)} most similar of {len(found):,} motions"
+    results_sheet(results, picture, query.label, subtitle)
+
+
+def _show(query: Query, hits: Sequence[Hit]) -> None:
+    """Print a table of what was found."""
+    from ._tables import add_row, new_table
+
+    table = new_table(query.label, ">", "motion", ">similarity", ">seconds", "split", "caption")
+    for rank, hit in enumerate(hits, 1):
+        facts = (f"{hit.similarity:.3f}", f"{hit.seconds:.1f}", hit.split)
+        add_row(table, str(rank), hit.motion_id, *facts, hit.caption)
+    console().print(table)
+
+
+def _as_json(
+    found: MotionIndex,
+    model: str,
+    level: str | None,
+    queries: Sequence[Query],
+    hits: Sequence[Sequence[Hit]],
+    picture: Path | None,
+) -> dict[str, Any]:
+    """Give everything that was found, query by query."""
+    return {
+        "model": model,
+        "index": str(found.folder),
+        "motions": len(found),
+        "level": level,
+        "picture": None if picture is None else str(picture),
+        "queries": [
+            {
+                "query": query.label,
+                "hits": [{"rank": rank} | asdict(hit) for rank, hit in enumerate(lines, 1)],
+            }
+            for query, lines in zip(queries, hits, strict=True)
+        ],
+    }
