@@ -21,14 +21,12 @@ _ABLATION = "With --table5"
 
 
 def retrieval(
-    paths: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="[RUN]... DATASET",
-            help="Trained models, several (one a seed) are averaged; last, an annotated dataset.",
-            show_default=False,
-        ),
-    ],
+    runs: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="RUN", help="A trained model; several, one a seed, are averaged."),
+    ] = None,
+    *,
+    dataset: Annotated[Path, typer.Argument(help="An annotated dataset.", show_default=False)],
     split: Annotated[str, typer.Option(help="Which motions are searched.")] = "test",
     threshold: Annotated[
         float,
@@ -70,7 +68,6 @@ def retrieval(
 
     The ablation: kinmo evaluate retrieval D --table5 --out ablation --seeds 0,1,2 --config tiny
     """
-    *runs, dataset = paths
     if table5:
         if runs:
             fail(

@@ -24,6 +24,7 @@ from kinmo_annotate.schema.skeleton import FIELDS, FPS
 from kinmo_models.metrics.intervals import Repeated, repeated
 from kinmo_models.metrics.ranking import RECALLS, SMALL_BATCH, Ranking
 from kinmo_models.retrieval.protocols import DIRECTIONS, THRESHOLD, TITLES, Protocol, make_protocols
+from kinmo_models.training.config import differences, plain
 
 if TYPE_CHECKING:
     from kinmo_models.data.motions import MotionStore
@@ -340,6 +341,7 @@ def evaluate_runs(
         "sentence_model": language.name,
         "kinmo_version": version("kinmo"),
     }
+    unlike = _unlike(retrievers)
     evaluations = []
     for run, retriever in zip(runs, retrievers, strict=True):
         queries = queries_of(retriever.levels)
@@ -349,10 +351,17 @@ def evaluate_runs(
                 evaluate(retriever, pairs, protocols, queries, progress),
                 [one for one in queries if one[1] == REASONER],
                 _notes(protocols, pairs),
-                doubts(retriever.meta, store, split),
+                [*doubts(retriever.meta, store, split), *unlike],
             )
         )
     return evaluations
+
+
+def _unlike(retrievers: Sequence[Retriever]) -> list[str]:
+    """Warn of runs that differ by more than their seed: their mean is of no one model."""
+    configs = [plain(retriever.config) for retriever in retrievers]
+    keys = {key for one in configs[1:] for key in differences(configs[0], one)} - {"training.seed"}
+    return [f"the runs differ by more than their seed: {', '.join(sorted(keys))}"] if keys else []
 
 
 def _positions(pairs: Pairs, listed: Sequence[str], dataset: Path) -> list[int]:
