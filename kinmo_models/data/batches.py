@@ -244,14 +244,15 @@ class MotionBatches:
             world: processes; each global batch is dealt to them, motion by motion.
 
         Yields:
-            This process's share of each batch.
+            This process's share of each batch. Outside of training the last batch may hold too few motions
+            for all processes; those that get none of it are not given it.
 
         Raises:
             ValueError: the batch size is no multiple of `world`.
         """
         self._check_world(world)
         plan = self._plan(number)
-        shares = [batch[rank::world] for batch in self._order(number, plan.length)]
+        shares = [batch[rank::world] for batch in self._order(number, plan.length) if len(batch) > rank]
         if not self.settings.prefetch:
             for share in shares:
                 yield self._batch(share, plan)
