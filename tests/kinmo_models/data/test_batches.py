@@ -31,7 +31,7 @@ class Room:
     store: MotionStore
     tokens: TokenStore
     statistics: Statistics
-    texts: list[str]
+    known: dict[bytes, str]  # texts by their features
     indices: list[int]
 
     def batches(self, chosen=SMALL, seed=0, train=True, indices=None, **changes):
@@ -41,14 +41,10 @@ class Room:
 
     def said(self, texts):
         """The words of a batch's texts, in the shape of `which`: found by their features."""
-        ids = self.tokens.ids(self.texts)
-        known = {
-            self.tokens.gather([id_])[0].tobytes(): text for id_, text in zip(ids, self.texts, strict=True)
-        }
         ends = np.cumsum(texts.lengths.numpy())
         tokens = texts.tokens.numpy()
         distinct = [
-            known[tokens[e - n : e].tobytes()] for e, n in zip(ends, texts.lengths.numpy(), strict=True)
+            self.known[tokens[e - n : e].tobytes()] for e, n in zip(ends, texts.lengths.numpy(), strict=True)
         ]
         return np.array(distinct, object)[texts.which.numpy()]
 
@@ -56,14 +52,13 @@ class Room:
 def make_room(folder, letters, cache):
     store = MotionStore.open(folder, cache)
     texts = store.distinct_texts()
+    tokens = TokenStore.of(texts, letters(), cache)
+    known = {
+        tokens.gather([id_])[0].tobytes(): text for id_, text in zip(tokens.ids(texts), texts, strict=True)
+    }
+    assert len(known) == len(texts)
     indices = store.select("train")
-    return Room(
-        store,
-        TokenStore.of(texts, letters(), cache),
-        Statistics.fit(store, indices, True),
-        texts,
-        indices,
-    )
+    return Room(store, tokens, Statistics.fit(store, indices, True), known, indices)
 
 
 @pytest.fixture
@@ -112,8 +107,7 @@ def test_shapes(room):
     for texts in (batch.caption, batch.groups, batch.interactions):
         assert len(texts.tokens) == texts.lengths.sum()
         assert sorted(set(texts.which.ravel().tolist())) == list(range(len(texts.lengths)))
-    (large, _) = room.batches(batch_size=15).epoch(0)
-    assert len(large.interactions.lengths) <= 150 < 15 * 15  # equal sentences stand there once
+        assert len(set(room.said(texts).ravel())) == len(texts.lengths)  # equal ones stand there once
     moved = batch.to("meta")
     assert moved.features.device.type == moved.groups.which.device.type == "meta"
     assert moved.motion_ids == batch.motion_ids
@@ -148,7 +142,7 @@ def test_nothing_is_mirrored_unless_asked(room):
 # ---------------------------------------------------------------- the same everywhere
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     seed=st.integers(0, 2**63),
     epoch=st.integers(0, 10_000),

@@ -151,6 +151,7 @@ KILLED = """
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="kills a process")
 def test_a_killed_run_goes_on(tmp_path, repository):
     command = [sys.executable, "-c", textwrap.dedent(KILLED), str(tmp_path)]
