@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sqlite3
+import stat
 import subprocess
 import sys
 import threading
@@ -267,6 +268,27 @@ def test_a_store_that_cannot_be_written_is_told(dataset):
     (dataset / STORE_NAME).mkdir()
     with pytest.raises(MotionError, match="cannot be used"):
         open_store(dataset)
+
+
+@pytest.mark.skipif(not hasattr(os, "pread"), reason="SQLite itself flushes on this system")
+def test_a_judgement_is_on_the_disk_when_its_save_returns(store, monkeypatch):
+    """What is flushed last holds it; it is not enough that another process could read it."""
+    flushed, real = [], os.fsync
+
+    def fsync(handle):
+        if stat.S_ISREG(os.fstat(handle).st_mode):
+            flushed.append(os.pread(handle, os.fstat(handle).st_size, 0))
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    for note in ("flushed one", "flushed two"):
+        store.save(say(note=note))
+        assert note.encode() in flushed[-1]
+    monkeypatch.setattr(os, "fsync", lambda handle: (_ for _ in ()).throw(OSError(5, "Input/output error")))
+    with pytest.raises(MotionError, match=r"cannot be used.*Input/output error"):
+        store.save(say(note="not flushed"))
+    monkeypatch.undo()
+    assert store.save(say(note="flushed again")).note == "flushed again"
 
 
 def test_one_refused_save_does_not_take_its_neighbours_with_it(store):
