@@ -12,12 +12,19 @@ gradients of the processes are averaged. Two rules make its gradient that of one
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from typing import Any
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+from kinmo_models.training.errors import TrainingError
+
+if TYPE_CHECKING:
+    from accelerate import PartialState
 
 
 def world_size() -> int:
@@ -86,6 +93,38 @@ def _counts(x: Tensor, world: int) -> list[int]:
     counts = [torch.empty_like(mine) for _ in range(world)]
     dist.all_gather(counts, mine)
     return [int(n) for n in torch.cat(counts).tolist()]
+
+
+def open_processes() -> PartialState:
+    """Let the processes that a launcher started know of each other; does nothing the second time.
+
+    Raises:
+        TrainingError: the launcher started several, and they cannot train together.
+    """
+    from accelerate import PartialState
+
+    # Told that there is no accelerator, accelerate lets several processes on CPUs train together.
+    state = PartialState(cpu=not torch.accelerator.is_available())
+    started = int(os.environ.get("WORLD_SIZE", "1"))
+    if started != state.num_processes:
+        reason = f"{started} processes were started, of which each would train alone"
+        raise TrainingError(
+            "processes", reason, "Start them with accelerate launch --multi_gpu, or torchrun."
+        )
+    return state
+
+
+@contextmanager
+def main_first() -> Iterator[None]:
+    """Let the first process of each machine go ahead, such as to fill a cache that the others then find."""
+    state = open_processes()
+    if not state.is_local_main_process:
+        state.wait_for_everyone()
+    try:
+        yield
+    finally:
+        if state.is_local_main_process:
+            state.wait_for_everyone()
 
 
 def on_main(work: Callable[[], Any]) -> Any:

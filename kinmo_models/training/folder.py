@@ -16,6 +16,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -84,6 +85,35 @@ def read_run(out: Path) -> dict[str, Any] | None:
         pass
     remedy = "Choose another --out; only folders that `kinmo train` wrote are gone on with or begun over."
     raise TrainingError(out, "is there already and is no RUN folder", remedy)
+
+
+@contextmanager
+def lock_run(out: Path) -> Iterator[None]:
+    """Keep a second training out of the folder; made where it is not there. A kill frees it.
+
+    Raises:
+        TrainingError: another training holds it, or it is a file.
+    """
+    try:
+        import fcntl
+    except ImportError:  # not a POSIX system: the user sees to it
+        yield
+        return
+    read_run(out)
+    out.mkdir(parents=True, exist_ok=True)
+    folder = os.open(out, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(folder)
+        remedy = "Wait until it ends, or choose another --out."
+        raise TrainingError(out, "another training runs there", remedy) from None
+    except OSError:
+        pass  # a file system without locks
+    try:
+        yield
+    finally:
+        os.close(folder)
 
 
 def begin_run(out: Path, config: Any, about: Mapping[str, Any], *, resume: bool) -> bool:

@@ -7,8 +7,8 @@ going on, validation, records, progress and the report.
 
 Everything that is drawn in a step (dropout, sampling) comes from generators that are seeded anew for every
 step by (seed, step, process). A training that goes on therefore draws what an uninterrupted one draws,
-validation cannot change what training draws, and no generator's state has to be stored. On a CPU the losses are
-equal to the bit as long as the numbers of threads and processes are; deterministic kernels are not forced on a
+validation cannot change what training draws, and no generator's state has to be stored. On a CPU the losses
+are equal to the bit while the numbers of threads and processes are; deterministic kernels are not forced on a
 GPU, as they cost speed.
 """
 
@@ -18,10 +18,10 @@ import itertools
 import math
 import random
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import torch
@@ -39,15 +39,16 @@ from kinmo_models.training.checkpoint import (
     write_state,
 )
 from kinmo_models.training.config import TrainingConfig
-from kinmo_models.training.distributed import on_main, share
+from kinmo_models.training.distributed import on_main, open_processes, share
 from kinmo_models.training.errors import ConfigError, TrainingError
-from kinmo_models.training.folder import begin_run
+from kinmo_models.training.folder import begin_run, lock_run
 from kinmo_models.training.interrupt import Interrupt, interrupts
-from kinmo_models.training.meta import write_meta
+from kinmo_models.training.meta import device_name, write_meta
 from kinmo_models.training.progress import Display, View, display
 from kinmo_models.training.records import Records
 from kinmo_models.training.report import write_report
 from kinmo_models.training.schedule import learning_rate
+from kinmo_models.training.work import Outcome, Work
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -57,66 +58,9 @@ __all__ = ["Outcome", "Work", "seed_all", "train"]
 
 # Steps whose losses are fetched from a GPU together, so that it need not wait for each.
 _FETCH_EVERY: Final = 16
-
-
-class Work(Protocol):
-    """What a room trains.
-
-    Attributes:
-        module: its forward takes a batch and gives the weighted loss terms by name, tensors without
-            dimensions, whose sum is minimised. Names that begin with "_" are figures that are only recorded.
-            Of several processes the mean is minimised (see `kinmo_models.training.distributed`).
-        config: the room's whole config, a frozen dataclass with a section `training`.
-        about: JSON values for meta.json: `kind` ("retrieval", ...), `dataset`, `dataset_fingerprint`,
-            `split_fingerprints`, ... A run goes on only while kind and fingerprints stay as they were.
-    """
-
-    module: nn.Module
-    config: Any
-    about: Mapping[str, Any]
-
-    def steps(self, world: int) -> int:
-        """Steps of an epoch over so many processes."""
-
-    def epoch(self, number: int, rank: int, world: int) -> Iterator[Any]:
-        """The batches of an epoch, from 0, of one process; each has `.to(device)`.
-
-        They depend on the config and these numbers alone.
-        """
-
-    def validate(self, accelerator: Accelerator) -> dict[str, float]:
-        """Figures on the split val; the module is in eval mode, without gradients, under autocast.
-
-        Called in every process; what the first gives counts. No figures where there is no such split.
-        """
-
-    def save(self, folder: Path) -> None:
-        """Write what `from_pretrained` needs: model.safetensors, config.yaml, ...; meta.json is added."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a training ended.
-
-    Attributes:
-        folder: the RUN folder.
-        step: steps taken in all.
-        epochs: epochs finished.
-        seconds: of training over all starts.
-        interrupted: by Ctrl-C; the same command goes on.
-        validation: figures of the last validation.
-        best: the best value of the figure `TrainingConfig.best`, None without a validation.
-        best_step: its step.
-    """
-
-    folder: Path
-    step: int
-    epochs: int
-    seconds: float
-    interrupted: bool
-    validation: dict[str, float] = field(default_factory=dict)
-    best: float | None = None
-    best_step: int = 0
+# An epoch ends without a checkpoint while the last one is younger than so many times what it took to write:
+# short epochs of a large model are not spent on writing.
+_WRITING_SHARE: Final = 10
 
 
 def train(
@@ -147,17 +91,22 @@ def train(
         raise TrainingError(
             "data", reason, "Make batches smaller: --set data.batch_size=..., or add motions."
         )
-    going_on = on_main(lambda: begin_run(out, work.config, work.about, resume=resume))
-    with display(console if main else None) as shown, interrupts(shown.tell) as interrupt:
+    with (
+        lock_run(out) if main else nullcontext(),
+        display(console if main else None) as shown,
+        interrupts(shown.tell) as interrupt,
+    ):
+        going_on = on_main(lambda: begin_run(out, work.config, work.about, resume=resume))
         loop = _Loop(work, config, out, accelerator, shown, interrupt)
         try:
             loop.begin(going_on)
             loop.run()
         finally:
             loop.close()
-    outcome = loop.outcome()
-    if main:
-        write_report(out, work, config, outcome, accelerator)
+        outcome = loop.outcome()
+        if main:
+            for note in write_report(out, config, outcome):
+                shown.tell(note)
     return outcome
 
 
@@ -175,14 +124,13 @@ def _accelerator(config: TrainingConfig) -> Accelerator:
 
     # One Python process may train twice, each time with its own precision; the process group stays.
     AcceleratorState._reset_state()
-    try:
-        return Accelerator(mixed_precision=config.precision)
-    except ValueError:
-        if config.precision == "no":
-            raise
-        reason = f"{config.precision} does not work on this device"
-        remedy = "Set training.precision to no, or to bf16 where the device has it."
-        raise ConfigError("training.precision", reason, remedy) from None
+    device = open_processes().device
+    bf16 = device.type != "cuda" or torch.cuda.is_bf16_supported(including_emulation=False)
+    if {"fp16": device.type == "cpu", "bf16": not bf16, "no": False}[config.precision]:
+        reason = f"{config.precision} does not work on {device_name(device)}"
+        remedy = f"Set it to {'bf16' if bf16 else 'fp16'}, or to no."
+        raise ConfigError("training.precision", reason, remedy)
+    return Accelerator(mixed_precision=config.precision)
 
 
 class _Step(nn.Module):
@@ -226,6 +174,7 @@ class _Loop:
         self.pending: list[_Pending] = []
         self.fetch_every = 1 if accelerator.device.type == "cpu" else _FETCH_EVERY
         self.stopping = False
+        self.writing_s = 0.0
         self.saved_at = self.started_at = time.monotonic()
         self.seconds_before = 0.0
 
@@ -324,7 +273,9 @@ class _Loop:
             raise RuntimeError(f"epoch {number} gave {given} batches, {self.progress.steps} were announced")
         if (number + 1) % self.config.validate_every == 0 or number + 1 == self.config.epochs:
             self._validate()
-        self._keep()
+        since = time.monotonic() - self.saved_at
+        if end == self.total or self.stopping or since >= min(self.config.keep_every_s, self._rest()):
+            self._keep()
 
     def _step(self, batch: Any) -> None:
         step = self.progress.step
@@ -368,6 +319,9 @@ class _Loop:
                 and not name.startswith("_")
                 and (name != "loss" or len(figures) == 1)
             ):
+                # The average is the same in every process: all stop, one says why.
+                if not self.accelerator.is_main_process:
+                    raise SystemExit(1)
                 raise _not_finite(one.step, name, value, self.config)
         self.view.terms = figures
         self.view.went_to(one.step)
@@ -420,6 +374,10 @@ class _Loop:
             return math.isfinite(value)
         return value > best if self.config.best_mode == "max" else value < best
 
+    def _rest(self) -> float:
+        """Seconds without a checkpoint that the last one has earned."""
+        return _WRITING_SHARE * self.writing_s
+
     def _keep(self) -> None:
         """Write the checkpoint that training goes on from."""
         self.progress.seconds = self._seconds()
@@ -427,8 +385,10 @@ class _Loop:
         self.progress.scaler = scaler.state_dict() if scaler is not None else {}
         if self.records is not None:
             self.records.flush(to_disk=True)
+        started = time.monotonic()
         self._write(self.out / LAST, with_state=True)
         self.saved_at = time.monotonic()
+        self.writing_s = self.saved_at - started
 
     def _write(self, target: Path, *, with_state: bool) -> None:
         if not self.accelerator.is_main_process:

@@ -2,9 +2,200 @@
 
 from __future__ import annotations
 
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinmo_models.training.checkpoint import BEST, LAST, META
+from kinmo_models.training.config import TrainingConfig
+from kinmo_models.training.folder import CONFIG, LOSSES, PICTURE, REPORT, RUN, VALIDATION, read_lines
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from kinmo_models.training.work import Outcome
+
+_POINTS: Final = (400, 40)  # of the faint and of the strong curve; each point is the mean of its steps
+_LOG_FROM: Final = 20.0  # a curve whose largest value is so many times its smallest is drawn on a log scale
+
+Curve = tuple[NDArray[np.float64], NDArray[np.float64]]  # steps, values
 
 
-def write_report(out: Path, work: Any, config: Any, outcome: Any, accelerator: Any) -> None:
-    """Write report.md and losses.png."""
+def write_report(out: Path, config: TrainingConfig, outcome: Outcome) -> list[str]:
+    """Write report.md, and losses.png where matplotlib is installed; give notes on what is missing.
+
+    Args:
+        out: the RUN folder.
+        config: of the training.
+        outcome: how it ended.
+    """
+    losses, validation = _curves(out)
+    notes = []
+    try:
+        _draw(out / PICTURE, losses, validation, config)
+    except ImportError:
+        notes.append("matplotlib is not installed: no losses.png (pip install 'kinmo[train]' adds it)")
+    lines = _page(out, config, outcome, losses)
+    (out / REPORT).write_text("\n".join(lines) + "\n", "utf-8")
+    return notes
+
+
+# ---------------------------------------------------------------- figures
+
+
+def _curves(out: Path) -> tuple[dict[str, Curve], dict[str, Curve]]:
+    """Read the curves of the steps and of the validations, by name."""
+    losses, validation = _Columns(), _Columns()
+    for line in read_lines(out / LOSSES):
+        losses.add(line["step"], {"loss": line["loss"], **line["terms"]})
+    for line in read_lines(out / VALIDATION):
+        validation.add(line["step"], line["figures"])
+    return losses.curves(), validation.curves()
+
+
+class _Columns:
+    def __init__(self) -> None:
+        self._steps: dict[str, list[float]] = defaultdict(list)
+        self._values: dict[str, list[float]] = defaultdict(list)
+
+    def add(self, step: int, figures: Mapping[str, float]) -> None:
+        for name, value in figures.items():
+            self._steps[name].append(step)
+            self._values[name].append(value)
+
+    def curves(self) -> dict[str, Curve]:
+        return {name: (np.array(self._steps[name]), np.array(self._values[name])) for name in self._steps}
+
+
+def _thinned(curve: Curve, points: int) -> Curve:
+    """Average neighbouring steps, so that a curve can be seen through its noise."""
+    steps, values = curve
+    group = -(-len(steps) // points)
+    starts = np.arange(0, len(steps), group)
+    counts = np.diff(np.append(starts, len(steps)))
+    return np.add.reduceat(steps, starts) / counts, np.add.reduceat(values, starts) / counts
+
+
+# ---------------------------------------------------------------- picture
+
+
+def _draw(
+    path: Path, losses: Mapping[str, Curve], validation: Mapping[str, Curve], config: TrainingConfig
+) -> None:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    panels = [name for name in losses if name != "loss"]
+    # With a single term the loss is the term.
+    names = ["loss", *(panels if len([n for n in panels if not n.startswith("_")]) > 1 else [])]
+    alone = [name for name in validation if name not in names]
+    count = len(names) + bool(alone)
+    columns = min(3, count)
+    rows = -(-count // columns)
+    figure = Figure(figsize=(4.6 * columns, 3.2 * rows), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = list(np.atleast_1d(figure.subplots(rows, columns)).ravel())
+    for axis, name in zip(axes, names, strict=False):
+        _draw_term(axis, name, losses[name], validation.get(name))
+    if alone:
+        _draw_validation(axes[len(names)], {name: validation[name] for name in alone}, config)
+    for axis in axes[count:]:
+        axis.set_axis_off()
+    figure.savefig(path, dpi=110)
+
+
+def _draw_term(axis: Axes, name: str, curve: Curve, validation: Curve | None) -> None:
+    faint, strong = (_thinned(curve, points) for points in _POINTS)
+    axis.plot(*faint, color="C0", linewidth=0.8, alpha=0.35)
+    axis.plot(*strong, color="C0", linewidth=1.6, label="training")
+    if validation is not None:
+        axis.plot(*validation, "o-", color="C1", markersize=4, linewidth=1, label="validation")
+        axis.legend()
+    seen = np.concatenate([faint[1], validation[1]]) if validation is not None else faint[1]
+    _finish(axis, name.lstrip("_"), seen)
+
+
+def _draw_validation(axis: Axes, curves: Mapping[str, Curve], config: TrainingConfig) -> None:
+    for name, (steps, values) in curves.items():
+        axis.plot(steps, values, "o-", markersize=3, linewidth=1.2, label=name)
+        if name == config.best and len(values):
+            pick = np.argmax if config.best_mode == "max" else np.argmin
+            at = int(pick(values[1:])) + 1 if len(values) > 1 else 0
+            axis.plot(steps[at], values[at], "*", markersize=13, color="black", label=f"best {name}")
+    axis.legend(fontsize=8)
+    _finish(axis, "validation", np.concatenate([values for _, values in curves.values()]))
+
+
+def _finish(axis: Axes, title: str, values: NDArray[np.float64]) -> None:
+    axis.set_title(title)
+    axis.set_xlabel("step")
+    axis.grid(alpha=0.3)
+    if values.min() > 0 and values.max() > _LOG_FROM * values.min():
+        axis.set_yscale("log")
+
+
+# ---------------------------------------------------------------- page
+
+
+def _page(out: Path, config: TrainingConfig, outcome: Outcome, losses: Mapping[str, Curve]) -> list[str]:
+    run = json.loads((out / RUN).read_text("utf-8"))
+    meta = json.loads((out / LAST / META).read_text("utf-8"))
+    about = {key: value for key, value in meta.items() if key not in {"validation", "kind"}}
+    rate = outcome.step / outcome.seconds if outcome.seconds else 0.0
+    ended = "stopped before its end; the same command goes on" if outcome.interrupted else "finished"
+    lines = [
+        f"# Training: {meta.get('kind', 'model')}",
+        "",
+        f"{outcome.epochs} of {config.epochs} epochs, {outcome.step} steps in"
+        f" {timedelta(seconds=round(outcome.seconds))} ({rate:.1f} steps/s), {ended}.",
+        "",
+        "```sh",
+        run["starts"][-1]["command"],
+        "```",
+        "",
+        *_figures(out, config, outcome, losses),
+        "",
+    ]
+    if (out / PICTURE).exists():
+        lines += [f"![Losses over the steps]({PICTURE})", ""]
+    lines += ["| fact | value |", "| --- | --- |", *_facts(about), ""]
+    return [*lines, f"All settings: [{CONFIG}]({CONFIG}). Every step: [{LOSSES}]({LOSSES})."]
+
+
+def _figures(
+    out: Path, config: TrainingConfig, outcome: Outcome, losses: Mapping[str, Curve]
+) -> Iterator[str]:
+    """Tables of the losses and of the validation, best and last."""
+    yield from ("| training | first epoch | last epoch |", "| --- | ---: | ---: |")
+    for name, (steps, values) in losses.items():
+        per_epoch = max(1, outcome.step // max(1, outcome.epochs))
+        first, last = values[steps <= per_epoch].mean(), values[steps > outcome.step - per_epoch].mean()
+        yield f"| {name.lstrip('_')} | {first:.4g} | {last:.4g} |"
+    if not outcome.validation:
+        return
+    best: dict[str, float] = {}
+    if (out / BEST / META).exists():
+        best = json.loads((out / BEST / META).read_text("utf-8"))["validation"]
+    word = "largest" if config.best_mode == "max" else "smallest"
+    yield ""
+    yield f"| validation | best (step {outcome.best_step}, {word} {config.best}) | last |"
+    yield "| --- | ---: | ---: |"
+    for name, value in outcome.validation.items():
+        yield (
+            f"| {name} | {best[name]:.4g} | {value:.4g} |" if name in best else f"| {name} | | {value:.4g} |"
+        )
+
+
+def _facts(about: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for key, value in about.items():
+        name = f"{prefix}{key}".replace("_", " ")
+        if isinstance(value, Mapping):
+            yield from _facts(value, f"{prefix}{key} ")
+        else:
+            yield f"| {name} | {str(value).replace('|', '/')} |"
