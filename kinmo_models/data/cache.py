@@ -42,14 +42,16 @@ def locked(folder: Path) -> Iterator[None]:
 def new_folder(target: Path) -> Iterator[Path]:
     """Give an empty folder to write into; it takes the place of `target` when nothing went wrong.
 
-    The caller holds the lock of the folder around it (`locked`). What a killed process left is overwritten.
+    The caller holds the lock of the folder around it (`locked`), so that what lies there half-written was left
+    by a killed process; it is removed.
 
     Raises:
         DatasetError: it cannot be written; nothing is left behind.
     """
     temporary = target.with_name(f".{target.name}.tmp")
     try:
-        _remove(temporary)
+        for left in target.parent.glob(".*.tmp"):
+            _remove(left)
         temporary.mkdir(parents=True)
         yield temporary
         for path in temporary.iterdir():

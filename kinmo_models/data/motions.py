@@ -281,10 +281,14 @@ def _texts(index: pa.Table) -> list[MotionTexts]:
 
 def _field_rows(column: pa.ChunkedArray) -> list[tuple[str, ...]]:
     """Read a column of 21 texts a row."""
-    flat = column.combine_chunks().flatten().dictionary_encode()
-    words: list[str] = flat.dictionary.to_pylist()
-    rows = flat.indices.to_numpy().reshape(-1, len(FIELDS)).tolist()
-    return [tuple(words[place] for place in row) for row in rows]
+    found: list[tuple[str, ...]] = []
+    known: dict[str, str] = {}
+    for chunk in column.chunks:
+        flat = chunk.flatten().dictionary_encode()
+        words = [known.setdefault(word, word) for word in flat.dictionary.to_pylist()]
+        rows = flat.indices.to_numpy().reshape(-1, len(FIELDS)).tolist()
+        found += [tuple(words[place] for place in row) for row in rows]
+    return found
 
 
 # making the cache ------------------------------------------------------------------------------------------

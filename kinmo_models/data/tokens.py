@@ -198,6 +198,8 @@ def _compute(
 ) -> None:
     """Compute the features of texts and write them, part by part."""
     done = total - len(texts)
+    if progress:
+        progress(done, total)
     pending, began = _Pending(folder), time.monotonic()
     try:
         for places, features in language.batches(texts):
@@ -241,11 +243,10 @@ class _Pending:
 
     def write(self) -> None:
         """Write a part of them."""
-        keys, self._keys = self._keys, []
-        if not keys:
+        if not self._keys:
             return
         arrays: dict[str, NDArray[Any]] = {
-            "keys": np.frombuffer(b"".join(keys), np.uint8).reshape(-1, _KEY_BYTES),
+            "keys": np.frombuffer(b"".join(self._keys), np.uint8).reshape(-1, _KEY_BYTES),
             "lengths": np.array(self._lengths, np.int32),
             "sentences": np.concatenate(self._sentences),
             "tokens": np.concatenate(self._features),

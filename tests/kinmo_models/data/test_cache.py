@@ -17,13 +17,14 @@ def test_a_new_folder_takes_the_place_of_the_old_one(tmp_path):
     assert list(tmp_path.iterdir()) == [target]
 
 
-def test_what_a_killed_process_left_is_overwritten(tmp_path):
-    left = tmp_path / ".cache.tmp"
-    left.mkdir()
-    (left / "half").write_text("half")
+def test_what_killed_processes_left_is_removed(tmp_path):
+    for name in (".cache.tmp", ".other.tmp"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "half").write_text("half")
     with new_folder(tmp_path / "cache") as folder:
         (folder / "whole").write_text("whole")
     assert [path.name for path in (tmp_path / "cache").iterdir()] == ["whole"]
+    assert list(tmp_path.iterdir()) == [tmp_path / "cache"]
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])

@@ -64,6 +64,7 @@ def test_a_text_is_computed_once_whatever_dataset_it_comes_from(letters, tmp_pat
     first, told = letters(), []
     TokenStore.of(TEXTS[:4] * 2, first, tmp_path, lambda done, total: told.append((done, total)))
     assert sorted(first.asked) == sorted(TEXTS[:4])
+    assert told[0] == (0, 4)
     assert told[-1] == (4, 4)
     assert [done for done, _ in told] == sorted({done for done, _ in told})
     second = letters()
@@ -147,7 +148,7 @@ KILLED = """
     store = tokens.TokenStore.of(["x" * n for n in range(count)], Slow(), cache, lambda *t: told.append(t))
     packed, _ = store.gather(store.ids(["x" * n for n in range(count)]))
     assert (packed[::2, 0] == np.arange(count)).all()
-    print(told[0][0] - 1)
+    print(told[0][0])
 """
 
 
@@ -210,3 +211,21 @@ def test_a_cache_that_cannot_be_written(letters, tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(DatasetError, match="--cache-dir"):
         TokenStore.of(TEXTS, letters(), tmp_path / "file")
+
+
+def test_ctrl_c_while_a_part_is_written_loses_nothing(letters, tmp_path, monkeypatch):
+    write, tries = np.save, []
+
+    def interrupted(*arguments, **options):
+        tries.append(1)
+        if len(tries) == 2:
+            raise KeyboardInterrupt
+        write(*arguments, **options)
+
+    monkeypatch.setattr(tokens.np, "save", interrupted)
+    model = letters(at_once=1)
+    with pytest.raises(KeyboardInterrupt):
+        TokenStore.of(TEXTS, model, tmp_path)
+    again = letters()
+    TokenStore.of(TEXTS, again, tmp_path)
+    assert sorted(model.asked + again.asked) == sorted(TEXTS)
