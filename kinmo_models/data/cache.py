@@ -42,8 +42,8 @@ def locked(folder: Path) -> Iterator[None]:
 def new_folder(target: Path) -> Iterator[Path]:
     """Give an empty folder to write into; it takes the place of `target` when nothing went wrong.
 
-    The caller holds the lock of the folder around it (`locked`), so that what lies there half-written was left
-    by a killed process; it is removed.
+    The caller holds the lock of the folder around it (`locked`), so that what lies there half-written was
+    left by a killed process; it is removed.
 
     Raises:
         DatasetError: it cannot be written; nothing is left behind.
