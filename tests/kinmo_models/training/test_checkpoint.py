@@ -171,9 +171,9 @@ def test_a_damaged_file_is_named(tmp_path: Path, name: str) -> None:
     module, optimizer = trained()
     write_state(tmp_path, state_tensors(module, optimizer), Progress())
     (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:20])
+    read = {"state.safetensors": lambda: read_state(tmp_path, state_tensors(module, optimizer))}
     with pytest.raises(TrainingError, match=name):
-        read_progress(tmp_path)
-        read_state(tmp_path, state_tensors(module, optimizer))
+        read.get(name, lambda: read_progress(tmp_path))()
 
 
 # ---------------------------------------------------------------- models

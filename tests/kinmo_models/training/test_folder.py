@@ -112,10 +112,11 @@ def test_what_a_kill_left_before_the_first_file_is_no_folder_of_others(tmp_path:
 
 
 def test_two_trainings_in_one_folder_are_refused(tmp_path: Path) -> None:
-    with lock_run(tmp_path / "RUN"):
-        with pytest.raises(TrainingError, match="another training runs there"), lock_run(tmp_path / "RUN"):
-            pass
-    with lock_run(tmp_path / "RUN"):
+    out = tmp_path / "RUN"
+    busy = pytest.raises(TrainingError, match="another training runs there")
+    with lock_run(out), busy, lock_run(out):
+        pass
+    with lock_run(out):
         pass
 
 

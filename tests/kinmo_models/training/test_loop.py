@@ -8,7 +8,7 @@ import json
 import random
 import signal
 import time
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -280,11 +280,18 @@ def test_ctrl_c_ends_after_the_step_in_hand_with_a_checkpoint(run, toy, tmp_path
     assert lines(tmp_path / "RUN") == lines(tmp_path / "whole")
 
 
-def wait_for_steps(out: Path, more_than: int = 0) -> None:
-    """Wait until a process has written more steps than these."""
+def wait_until(happened: Callable[[], bool]) -> None:
+    """Wait for what another process does."""
     until = time.monotonic() + 90
-    while time.monotonic() < until and steps_in(out) <= more_than:
+    while not happened():
+        assert time.monotonic() < until, "it never happened"
         time.sleep(0.02)
+
+
+def touched(out: Path) -> int:
+    """When the losses were last written or cut back, in nanoseconds."""
+    path = out / "losses.jsonl"
+    return path.stat().st_mtime_ns if path.exists() else 0
 
 
 def steps_in(out: Path) -> int:
@@ -299,14 +306,13 @@ def test_killed_at_random_moments_the_losses_are_those_of_an_uninterrupted_run(t
     sets.append("delay_s=0.05")
     kept = []
     for _ in range(4):
+        before = touched(out)
         process = toy_process(out, *sets)
-        before = steps_in(out)
-        wait_for_steps(out)
+        wait_until(lambda before=before: touched(out) > before)
         time.sleep(chance.uniform(0.05, 0.5))
         process.kill()
         output = process.communicate()[0]
         assert process.returncode == -signal.SIGKILL, output
-        assert steps_in(out) != before
         kept.append(steps_in(out))
     assert any(step % 6 for step in kept), "no kill hit the middle of an epoch"
     for place in (out, tmp_path / "whole"):
@@ -321,7 +327,7 @@ def test_killed_at_random_moments_the_losses_are_those_of_an_uninterrupted_run(t
 @pytest.mark.slow
 def test_ctrl_c_over_two_processes_leaves_one_checkpoint(toy_process, tmp_path: Path) -> None:
     process = toy_process(tmp_path / "RUN", "training.epochs=50", "delay_s=0.05", processes=2)
-    wait_for_steps(tmp_path / "RUN")
+    wait_until(lambda: steps_in(tmp_path / "RUN") > 0)
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=60)
     progress = json.loads((tmp_path / "RUN" / "last" / "progress.json").read_text())
