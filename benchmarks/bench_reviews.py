@@ -47,7 +47,8 @@ def plain_save(dataset: Path) -> Save:
 
 def judge(save: Save, evaluator: str, seconds: float, pause: float) -> list[float]:
     """Save for so long; give the milliseconds that each took. Each judgement says which one it is."""
-    took_ms, end = [], time.monotonic() + seconds
+    took_ms: list[float] = []
+    end = time.monotonic() + seconds
     while time.monotonic() < end:
         number = len(took_ms)
         motion_id, note = MOTIONS[number % len(MOTIONS)], f"{evaluator} {number}"

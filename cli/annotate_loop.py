@@ -31,10 +31,11 @@ if TYPE_CHECKING:
     from kinmo_annotate.review.loop import Loop, Stop
     from kinmo_annotate.review.loop_plan import Plan
 
-# Options that may be given again once a loop is begun.
-_ANEW: Final = frozenset(
-    {"dataset", "gate", "gate_on", "base_url", "refiner", "accept", "reject", "edited", "replace", "as_json"}
-)
+# Options that may be given again once a loop is begun: those that are kept then, and those of one call.
+_MOVED: Final = frozenset({"gate", "gate_on", "workers", "concurrency", "budget"})
+_ANEW: Final = _MOVED | {
+    "dataset", "base_url", "refiner", "accept", "reject", "edited", "replace", "batch", "as_json",
+}  # fmt: skip
 
 
 def loop(
@@ -62,6 +63,10 @@ def loop(
     replace: Annotated[
         bool, typer.Option("--replace", help="Write rows anew that an older prompt wrote.")
     ] = False,
+    batch: Annotated[
+        bool,
+        typer.Option("--batch", help="Once the gate holds, hand the rest over to the batch API: cheaper."),
+    ] = False,
     workers: WorkersOption = 0,
     concurrency: ConcurrencyOption = 64,
     budget: BudgetOption = None,
@@ -71,7 +76,8 @@ def loop(
     """Go round until the evaluators agree: annotate a sample, review it, better the prompt; then the rest.
 
     It stops wherever a person is needed and says what to do; give the same command again to go on. Options
-    are given once, when the loop begins.
+    are given once, when the loop begins; gate, budget, workers and concurrency may be changed later. Samples
+    are asked for at once, as people wait for them; --batch is for the rest.
 
     Example: [bold]kinmo annotate loop dataset --source HumanML3D --evaluators ann,bob[/bold], then always
     [bold]kinmo annotate loop dataset[/bold]
@@ -90,7 +96,7 @@ def loop(
     given = {name for name in context.params if _is_given(context, name)}
     plan = _plan(dataset, plan, given)
     decision = decision_of(accept, reject, edited, as_json)
-    stop = _go(dataset, plan, refiner, replace, decision, as_json)
+    stop = _go(dataset, plan, (refiner, replace, batch), decision, as_json)
     if as_json:
         from dataclasses import asdict
 
@@ -108,9 +114,7 @@ def _is_given(context: typer.Context, name: str) -> bool:
 
 
 def _plan(dataset: Path, plan: Plan, given: set[str]) -> Plan:
-    """Begin the loop, or go on with it as it was begun; the gate alone may be moved."""
-    from dataclasses import replace
-
+    """Begin the loop, or go on with it as it was begun; what no row depends on may be moved."""
     from kinmo_annotate.review.loop_plan import begin, is_begun, load_plan, save_plan
 
     if not is_begun(dataset):
@@ -120,15 +124,31 @@ def _plan(dataset: Path, plan: Plan, given: set[str]) -> Plan:
         names = ", ".join(f"--{name.replace('_', '-')}" for name in late)
         raise typer.BadParameter(f"the loop of {dataset} goes on as it was begun: leave out {names}")
     known = load_plan(dataset, plan.settings.asking.base_url)
-    moved = {name: getattr(plan, name) for name in ("gate", "gate_on") if name in given}
-    if moved:
-        known = replace(known, **moved)
+    if given & _MOVED:
+        known = _moved(known, plan, given)
         save_plan(dataset, known)
     return known
 
 
+def _moved(known: Plan, now: Plan, given: set[str]) -> Plan:
+    """Take over what was given anew of a plan that goes on."""
+    from dataclasses import replace
+
+    gate = {name: getattr(now, name) for name in ("gate", "gate_on") if name in given}
+    names = {"concurrency": "concurrency", "budget": "budget_usd"}
+    asking = {to: getattr(now.settings.asking, to) for name, to in names.items() if name in given}
+    settings = replace(known.settings, asking=replace(known.settings.asking, **asking))
+    if "workers" in given:
+        settings = replace(settings, workers=now.settings.workers)
+    return replace(known, settings=settings, **gate)
+
+
 def _go(
-    dataset: Path, plan: Plan, refiner: str | None, replace: bool, decision: Decision | None, as_json: bool
+    dataset: Path,
+    plan: Plan,
+    options: tuple[str | None, bool, bool],
+    decision: Decision | None,
+    as_json: bool,
 ) -> Stop:
     """Go as far as it goes, with one decision of the user's on the way."""
     from kinmo_annotate.review.loop import DECIDE, Loop
@@ -137,12 +157,12 @@ def _go(
         messages().print(plain(line), soft_wrap=True)
 
     with watched(as_json) as (progress, ending):
-        moving = Loop(dataset, plan, refiner, replace, progress, ending, tell)
+        moving = Loop(dataset, plan, *options, progress, ending, tell)
         stop = moving.go()
     if stop.step != DECIDE or not _decided(moving, stop, decision, as_json):
         return stop
     with watched(as_json) as (progress, ending):
-        return Loop(dataset, plan, refiner, replace, progress, ending, tell).go()
+        return Loop(dataset, plan, *options, progress, ending, tell).go()
 
 
 def _decided(loop: Loop, stop: Stop, decision: Decision | None, as_json: bool) -> bool:

@@ -1,13 +1,16 @@
 """The loop: a sample is annotated and reviewed and the prompt bettered until evaluators agree; then the rest.
 
-    annotate the sample -> REVIEW -> agreement -> the gate holds -> annotate the rest -> DONE
+    annotate the sample -> REVIEW -> agreement -> the gate holds -> annotate the rest [-> COLLECT] -> DONE
                                           |
                                           v
               annotate the sample anew <- DECIDE <- refine <- ADJUDICATE
 
-It stops at each step that is a person's (in capitals), and says what to do. What has happened is read from
-the disk each time: the plan in `DATASET/rounds/loop.json`, the store of judgements, the lineage of prompts
-and the manifests. So it may be killed anywhere, and every step that was done is done.
+It stops at each step that is a person's (in capitals), and says what to do. The rest may go through the batch
+API, and is collected later; a sample is always asked for at once, since people wait for it.
+
+What has happened is read from the disk each time: the plan in `DATASET/rounds/loop.json`, the store of
+judgements, the lineage of prompts and the manifests. So it may be killed anywhere, and every step that was
+done is done.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from pathlib import Path
 from typing import Final
 
 from kinmo_annotate.dataset.read import ROUNDS_DIR
+from kinmo_annotate.describe.llm.batch import load_state, plan_of
 from kinmo_annotate.pipeline import Progress, Summary, annotate
 from kinmo_annotate.resume import locked
 from kinmo_annotate.review import proposals
@@ -46,6 +50,7 @@ ADJUDICATE: Final = "adjudicate"
 DECIDE: Final = "decide"
 UNDEFINED: Final = "undefined"
 REPLACE: Final = "replace"
+COLLECT: Final = "collect"
 DONE: Final = "done"
 
 
@@ -54,7 +59,7 @@ class Stop:
     """Where the loop stands.
 
     Attributes:
-        step: one of REVIEW, ADJUDICATE, DECIDE, UNDEFINED, REPLACE, DONE.
+        step: one of REVIEW, ADJUDICATE, DECIDE, UNDEFINED, REPLACE, COLLECT, DONE.
         round: name of the round in hand.
         what: the state, in a sentence.
         todo: what to do, a command or a sentence each.
@@ -81,6 +86,7 @@ class Loop:
         plan: how it was begun.
         model: that refines; None is the one that writes the sentences.
         replace_rows: rows of DATASET that an older prompt wrote may be written anew.
+        batch: the rest goes through the batch API.
         progress: told of annotations.
         stop: asked whether to end early.
         tell: told of each step that was done.
@@ -90,6 +96,7 @@ class Loop:
     plan: Plan
     model: str | None = None
     replace_rows: bool = False
+    batch: bool = False
     progress: Progress | None = None
     stop: Callable[[], bool] = lambda: False
     tell: Callable[[str], None] = lambda line: None
@@ -228,11 +235,12 @@ class Loop:
             refusal = self._not_without_asking(manifest, version)
             if refusal:
                 return Stop(REPLACE, round.name, *refusal, version, None, value)
-            settings = self._with_prompt(version)
-            summary = annotate(
-                self._source(), self.dataset, within_budget(self.dataset, settings),
-                progress=self.progress, stop=self.stop, force=not same,
-            )  # fmt: skip
+            batches = load_state(self.dataset)
+            if same and batches and batches.goes_on:
+                return self._collect(round, value, batches.outstanding)
+            summary = self._annotate_rest(version, anew=not same)
+            if summary.submission and summary.submission.outstanding:
+                return self._collect(round, value, summary.submission.outstanding)
             if summary.halted:
                 raise MotionError(str(self.dataset), summary.halted.reason, summary.halted.remedy)
             if not summary.complete:
@@ -241,6 +249,23 @@ class Loop:
         what = f"{round.name}: the gate holds. {Manifest.load(self.dataset).rows} rows, prompt {version}."
         todo = (f"kinmo annotate reviews {self.dataset}",)
         return Stop(DONE, round.name, what, todo, version, None, value)
+
+    def _annotate_rest(self, version: str, *, anew: bool) -> Summary:
+        """Ask for the sentences of all motions, or hand the requests over to the batch API."""
+        settings = within_budget(self.dataset, self._with_prompt(version))
+        plan = None
+        if self.batch and self.plan.source is not None:
+            settings = replace(settings, asking=replace(settings.asking, mode="batch"))
+            plan = plan_of(self.plan.source, self.plan.kind, self.plan.mapping, settings)
+        return annotate(
+            self._source(), self.dataset, settings, progress=self.progress, stop=self.stop, force=anew,
+            batch_plan=plan,
+        )  # fmt: skip
+
+    def _collect(self, round: Round, value: float, outstanding: int) -> Stop:
+        what = f"{round.name}: the gate holds. {outstanding} requests are with the batch API."
+        todo = (f"kinmo annotate batch collect {self.dataset} --wait", self._go_on())
+        return Stop(COLLECT, round.name, what, todo, round.prompt_version, None, value)
 
     def _not_without_asking(self, manifest: Manifest, version: str) -> tuple[str, tuple[str, ...]] | None:
         """Say why the rest is not annotated at once; None where it may be."""

@@ -216,6 +216,38 @@ def test_two_decisions_at_once_are_refused(begun):
     assert invoke("refine", dataset, "--accept", "--reject", *ways).exit_code == 2
 
 
+def test_the_rest_may_go_through_the_batch_api(begun):
+    dataset, _, server = begun
+    server.control(batch={"run_s": 0.1, "cancel_s": 0.0})
+    asked = server.stats()["requests"]
+    judge(dataset, "round-1", wrong=(0, 3))
+    handed = told("loop", dataset, "--batch")
+    assert (handed["step"], handed["round"]) == ("collect", "round-1")
+    assert "3 requests are with the batch API" in handed["what"], "the sample's six are answered already"
+    assert handed["todo"] == [
+        f"kinmo annotate batch collect {dataset} --wait", f"kinmo annotate loop {dataset}",
+    ]  # fmt: skip
+    assert told("loop", dataset)["step"] == "collect", "nothing is asked twice"
+    assert server.stats()["requests"] == asked
+    answer = invoke("batch", "collect", dataset, "--wait", "--every", 0.05)
+    assert answer.exit_code == 0, answer.output
+    done = told("loop", dataset)
+    assert done["step"] == "done"
+    rows = list(read_rows(dataset))
+    assert len(rows) == 9
+    assert {row.provenance.prompt_version for row in rows} == {done["prompt_version"]}
+
+
+def test_a_budget_that_is_used_up_can_be_raised(begun):
+    dataset, _, _ = begun
+    judge(dataset, "round-1", wrong=(0, 3))
+    answer = invoke("loop", dataset, "--budget", "0.000001")
+    assert answer.exit_code == 1
+    assert "larger --budget" in answer.stderr
+    assert invoke("loop", dataset).exit_code == 1, "it is kept"
+    assert told("loop", dataset, "--budget", 5, "--concurrency", 4)["step"] == "done"
+
+
 def test_a_loop_needs_motions(tmp_path):
     answer = invoke("loop", tmp_path / "new")
     assert answer.exit_code == 1
