@@ -32,9 +32,10 @@ Ids: TypeAlias = NDArray[np.int64]
 _FORMAT: Final = "1"  # of the parts; another number computes everything anew
 _KEY_BYTES: Final = 16
 _FILES: Final = ("keys", "lengths", "sentences", "tokens")
-# A part is written after so much work, which is the most that a kill can lose.
+# A part is written after so much work, which is the most that a kill can lose. Every part keeps two files open,
+# so there must not be too many of them.
 _PART_TOKENS: Final = 1 << 18
-_PART_S: Final = 20.0
+_PART_S: Final = 60.0
 
 
 class Encoder(Protocol):
@@ -190,7 +191,9 @@ def _open_part(folder: Path, width: int) -> _Part | None:
         (np.dtype(np.float32), (n, width)),
         (np.dtype(np.float16), (int(lengths.sum()), width)),
     ]
-    return _Part(keys, lengths, sentences, tokens) if kinds == right else None
+    if kinds != right:
+        return None
+    return _Part(keys.copy(), lengths.copy(), sentences, tokens)  # small, and need no open file
 
 
 def _compute(
