@@ -32,8 +32,8 @@ Ids: TypeAlias = NDArray[np.int64]
 _FORMAT: Final = "1"  # of the parts; another number computes everything anew
 _KEY_BYTES: Final = 16
 _FILES: Final = ("keys", "lengths", "sentences", "tokens")
-# A part is written after so much work, which is the most that a kill can lose. Every part keeps two files open,
-# so there must not be too many of them.
+# A part is written after so much work, which is the most that a kill can lose. Every part keeps two files
+# open, so there must not be too many of them.
 _PART_TOKENS: Final = 1 << 18
 _PART_S: Final = 60.0
 
