@@ -20,6 +20,7 @@ GROUPS: Final = {
     "data": "Make demo motions, and import BVH, AMASS and arrays.",
     "annotate": "Write the sentences: motions in, a Parquet dataset out.",
     "dataset": "Look into a dataset: info, checks, show, validate, export, join, mirror.",
+    "train": "Train models on a dataset.",
     "evaluate": "Measure how right descriptions are, and models.",
     "index": "Encode the motions of a dataset with a trained model, for search.",
     "search": "Find motions by what is said of them, or by a motion like them.",

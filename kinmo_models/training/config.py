@@ -219,13 +219,11 @@ def _overlay(config: Any, laid: Mapping[str, Any], prefix: str, root: Any) -> An
 def _unknown(key: str, root: Any) -> ConfigError:
     """Say which keys there are, the likely one first."""
     known = list(flat(plain(root)))
-    leaf = key.rpartition(".")[2]
-    near = difflib.get_close_matches(key, known, n=1)
-    if not near:
-        by_leaf = {name.rpartition(".")[2]: name for name in known}
-        near = [by_leaf[name] for name in difflib.get_close_matches(leaf, list(by_leaf), n=1)]
-    section = key.rpartition(".")[0]
+    section, _, leaf = key.rpartition(".")
     siblings = [name for name in known if name.startswith(f"{section}.")] if section else []
+    # Later ones win: of two settings with one name, the section's own is the likely one.
+    by_leaf = {name.rpartition(".")[2]: name for name in (*known, *siblings)}
+    near = [by_leaf[name] for name in difflib.get_close_matches(leaf, list(by_leaf), n=1)]
     remedy = f"Did you mean {near[0]}?" if near else f"Known are {', '.join(siblings or known)}."
     return ConfigError(key, "there is no such setting", remedy)
 

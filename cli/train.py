@@ -1,0 +1,199 @@
+"""`kinmo train`: train models on a dataset."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from ._common import INTERRUPTED, JsonOption, console, messages, print_json, warn
+from ._progress import _rich_progress
+
+if TYPE_CHECKING:
+    from kinmo_models.training.loop import Outcome
+
+_HELP = """Train models on a dataset.
+
+A training writes a folder: the best and the last checkpoint, losses, TensorBoard, a report. The same command
+again goes on where it was, after Ctrl-C as after a crash.
+"""
+app = typer.Typer(no_args_is_help=True, help=_HELP)
+_LINE_EVERY_S: Final = 10.0
+
+DatasetArgument = Annotated[Path | None, typer.Argument(help="The folder that annotate run wrote.")]
+OutOption = Annotated[
+    Path | None, typer.Option("--out", help="The folder of the training, to write or to go on with.")
+]
+ConfigOption = Annotated[
+    str, typer.Option("--config", help="tiny, base, or a YAML file of what differs from base.")
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="One setting, such as training.epochs=20; repeatable."),
+]
+ResumeOption = Annotated[
+    bool, typer.Option("--resume/--force", help="Go on with what is in --out, or begin over.")
+]
+CacheOption = Annotated[
+    Path | None,
+    typer.Option("--cache", "--cache-dir", help="Where features and token features are kept between runs."),
+]
+PrintOption = Annotated[
+    bool, typer.Option("--print-config", help="Print all settings as YAML, and train nothing.")
+]
+
+
+@app.callback()
+def group() -> None:
+    """Train models on a dataset."""
+
+
+@app.command()
+def retrieval(
+    dataset: DatasetArgument = None,
+    out: OutOption = None,
+    config: ConfigOption = "base",
+    sets: SetOption = None,
+    resume: ResumeOption = True,
+    cache: CacheOption = None,
+    print_config: PrintOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Train the model that finds motions by text: what kinmo index and kinmo search work with.
+
+    base has the paper's sizes and wants a GPU; tiny learns something real on two CPU cores in minutes.
+
+    Example: [bold]kinmo train retrieval dataset --out run --config tiny --set training.epochs=20[/bold]
+
+    Several processes share each batch, one for each GPU, or on CPUs as many as asked for:
+
+    Example: [bold]accelerate launch --multi_gpu --num_processes 2 -m kinmo_cli train retrieval D --out run[/bold]
+
+    All settings and their values: [bold]kinmo train retrieval --config tiny --print-config[/bold]
+    """
+    from kinmo_models.retrieval.config import load_config
+    from kinmo_models.training.config import to_yaml
+
+    settings = load_config(config, sets or [])
+    if print_config:
+        console().print(to_yaml(settings), markup=False, soft_wrap=True, end="")
+        return
+    dataset, out = _needed(dataset, out)
+    from kinmo_models.retrieval.train import train_retrieval
+
+    silent = as_json or not _first_process()
+    with _preparing(silent) as prepared:
+        outcome = train_retrieval(
+            dataset,
+            out,
+            settings,
+            resume=resume,
+            cache_dir=cache,
+            progress=prepared,
+            console=None if silent else messages(),
+        )
+    _finish(outcome, as_json, f"kinmo evaluate retrieval {out} {dataset}")
+
+
+def _needed(dataset: Path | None, out: Path | None) -> tuple[Path, Path]:
+    """Ask for what only --print-config goes without; refuse a folder of others before any work is done.
+
+    Raises:
+        TrainingError: `out` is no RUN folder.
+    """
+    if dataset is None:
+        raise typer.BadParameter("name the dataset folder, such as: kinmo train retrieval dataset --out run")
+    if out is None:
+        raise typer.BadParameter("name the folder of the training, such as --out run", param_hint="--out")
+    from kinmo_models.training.folder import read_run
+
+    read_run(out)
+    return dataset, out
+
+
+def _first_process() -> bool:
+    """Tell whether this is the process that prints, of those that a launcher started."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def _finish(outcome: Outcome, as_json: bool, next_command: str) -> None:
+    """Print how a training ended and what comes next; leave with 130 after Ctrl-C."""
+    if _first_process():
+        _print(outcome, as_json, next_command)
+    if outcome.interrupted:
+        raise typer.Exit(INTERRUPTED)
+
+
+def _print(outcome: Outcome, as_json: bool, next_command: str) -> None:
+    if as_json:
+        from dataclasses import asdict
+
+        print_json(asdict(outcome))
+        return
+    from datetime import timedelta
+
+    took = timedelta(seconds=round(outcome.seconds))
+    lines = [f"{outcome.epochs} epochs, {outcome.step:,} steps in {took}"]
+    if outcome.best is not None:
+        lines.append(f"best: {outcome.best:.4g} at step {outcome.best_step:,}")
+    lines.append(f"see {outcome.folder / 'report.md'}")
+    if not outcome.interrupted:
+        lines.append(f"next: {next_command}")
+    for line in lines:
+        console().print(line, markup=False, soft_wrap=True)
+    if outcome.interrupted:
+        warn("stopped before the end. Run the same command again to go on.")
+
+
+@contextmanager
+def _preparing(silent: bool) -> Iterator[Preparing | None]:
+    """Give what shows how the data are made ready: features and token features, the first time."""
+    if silent:
+        yield None
+        return
+    shown = Preparing()
+    try:
+        yield shown
+    finally:
+        shown.close()
+
+
+class Preparing:
+    """A bar at a terminal while something is being prepared, else a line at most every ten seconds."""
+
+    def __init__(self) -> None:
+        self._bars: Any = None
+        self._last = time.monotonic()
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        """Hear that so much of something is done.
+
+        The bar goes when it is full, so that the training can show its own.
+        """
+        if messages().is_terminal:
+            self._show(what, done, total)
+        elif time.monotonic() - self._last >= _LINE_EVERY_S and done < total:
+            self._last = time.monotonic()
+            messages().print(f"{what}: {done:,} of {total:,}", markup=False, soft_wrap=True)
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self._bars is not None:
+            self._bars.stop()
+            self._bars = None
+
+    def _show(self, what: str, done: int, total: int) -> None:
+        if self._bars is None:
+            if done >= total:
+                return
+            self._bars = _rich_progress(messages())
+            self._bars.start()
+            self._task = self._bars.add_task(what, total=total)
+        self._bars.update(self._task, description=what, completed=done, total=total)
+        if done >= total:
+            self.close()
