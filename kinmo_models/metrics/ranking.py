@@ -25,12 +25,12 @@ class Ranking:
     """How high the relevant items stood.
 
     Attributes:
-        recalls: k -> R@k, percent of the queries with their item among the first k.
+        recall: k -> R@k, percent of the queries with their item among the first k.
         median_rank: MedR, counted from 1.
         queries: how many there were.
     """
 
-    recalls: dict[int, float]
+    recall: dict[int, float]
     median_rank: float
     queries: int
 
@@ -85,8 +85,8 @@ def ranking(found: NDArray[np.float64]) -> Ranking:
     Args:
         found: (Q,) ranks from 1, Q at least 1.
     """
-    recalls = {k: 100 * float(np.mean(found < k + 1)) for k in RECALLS}
-    return Ranking(recalls, float(np.median(found)), len(found))
+    recall = {k: 100 * float(np.mean(found < k + 1)) for k in RECALLS}
+    return Ranking(recall, float(np.median(found)), len(found))
 
 
 def rank_pairs(similarity: NDArray[np.floating], relevant: NDArray[np.bool_] | None = None) -> Ranking:
@@ -96,9 +96,9 @@ def rank_pairs(similarity: NDArray[np.floating], relevant: NDArray[np.bool_] | N
 
 def average(rankings: Sequence[Ranking]) -> Ranking:
     """Average R@k and MedR over rankings of equal weight, as protocol (d) does; queries are summed."""
-    recalls = {k: float(np.mean([one.recalls[k] for one in rankings])) for k in RECALLS}
+    recall = {k: float(np.mean([one.recall[k] for one in rankings])) for k in RECALLS}
     median = float(np.mean([one.median_rank for one in rankings]))
-    return Ranking(recalls, median, sum(one.queries for one in rankings))
+    return Ranking(recall, median, sum(one.queries for one in rankings))
 
 
 def same(names: Sequence[str]) -> NDArray[np.bool_]:

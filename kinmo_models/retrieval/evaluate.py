@@ -235,7 +235,7 @@ def describe(key: Key) -> dict[str, str]:
 
 def figures(ranking: Ranking) -> dict[str, float]:
     """Give R@k in percent and MedR under the names that are printed."""
-    return {**{f"R@{k}": ranking.recalls[k] for k in RECALLS}, "MedR": ranking.median_rank}
+    return {**{f"R@{k}": ranking.recall[k] for k in RECALLS}, "MedR": ranking.median_rank}
 
 
 def queries_of(levels: Sequence[str]) -> list[tuple[str, str]]:

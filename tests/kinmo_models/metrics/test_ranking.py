@@ -69,7 +69,7 @@ def test_several_relevant_items_equal_the_naive_ranks(drawn):
     expected, recall = naive_metrics(similarity, [set(np.flatnonzero(row)) for row in relevant])
     found = ranks(similarity, relevant)
     np.testing.assert_array_equal(found, expected)
-    assert ranking(found).recalls == pytest.approx(recall)
+    assert ranking(found).recall == pytest.approx(recall)
     assert ranking(found).median_rank == statistics.median(expected)
 
 
@@ -81,7 +81,7 @@ def test_the_paired_item_alone_equals_the_naive_ranks(drawn):
     found = ranks(similarity)
     np.testing.assert_array_equal(found, expected)
     np.testing.assert_array_equal(found, ranks(similarity, np.eye(side, dtype=bool)))
-    assert ranking(found).recalls == pytest.approx(recall)
+    assert ranking(found).recall == pytest.approx(recall)
 
 
 def test_ranks_of_a_matrix_written_out():
@@ -102,7 +102,7 @@ def test_the_best_relevant_item_is_ranked_and_its_like_are_no_rivals():
 def test_a_model_that_finds_all_alike_ranks_in_the_middle():
     found = ranks(np.ones((101, 101), np.float32))
     assert ranking(found).median_rank == 51
-    assert ranking(found).recalls[10] == 0
+    assert ranking(found).recall[10] == 0
 
 
 @pytest.mark.parametrize(

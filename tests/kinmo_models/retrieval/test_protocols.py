@@ -48,18 +48,18 @@ def test_a_split_smaller_than_a_batch_has_no_small_batches():
 def test_the_directions_are_rows_and_columns():
     similarity = np.array([[0.5, 0.9], [0.1, 0.8]])  # text 0 likes motion 1 better
     paired = protocol_all(["a", "b"])[0]
-    assert paired.measure(similarity, TEXT_TO_MOTION).recalls[1] == 50
-    assert paired.measure(similarity, MOTION_TO_TEXT).recalls[1] == 50
+    assert paired.measure(similarity, TEXT_TO_MOTION).recall[1] == 50
+    assert paired.measure(similarity, MOTION_TO_TEXT).recall[1] == 50
     similarity = np.array([[0.5, 0.4], [0.6, 0.8]])  # motion 0 likes text 1 better
-    assert paired.measure(similarity, TEXT_TO_MOTION).recalls[1] == 100
-    assert paired.measure(similarity, MOTION_TO_TEXT).recalls[1] == 50
+    assert paired.measure(similarity, TEXT_TO_MOTION).recall[1] == 100
+    assert paired.measure(similarity, MOTION_TO_TEXT).recall[1] == 50
 
 
 def test_the_same_caption_counts_where_asked():
     similarity = np.array([[0.1, 0.9, 0.5], [0.1, 0.9, 0.5], [0.1, 0.2, 0.9]])
     paired, same = protocol_all(["a", "a", "b"])
-    assert paired.measure(similarity, TEXT_TO_MOTION).recalls[1] == pytest.approx(200 / 3)
-    assert same.measure(similarity, TEXT_TO_MOTION).recalls[1] == 100
+    assert paired.measure(similarity, TEXT_TO_MOTION).recall[1] == pytest.approx(200 / 3)
+    assert same.measure(similarity, TEXT_TO_MOTION).recall[1] == 100
     assert paired.measure(similarity, MOTION_TO_TEXT).median_rank == 1.5
     assert same.measure(similarity, MOTION_TO_TEXT).median_rank == 1
 
@@ -118,5 +118,5 @@ def test_small_batches_are_averaged():
     ]
     measured = found.measure(similarity, TEXT_TO_MOTION)
     assert measured.queries == 64
-    assert measured.recalls[1] == pytest.approx(np.mean([one.recalls[1] for one in by_hand]))
+    assert measured.recall[1] == pytest.approx(np.mean([one.recall[1] for one in by_hand]))
     assert measured.median_rank == pytest.approx(np.mean([one.median_rank for one in by_hand]))
