@@ -113,7 +113,8 @@ def _show_gate(dataset: Path, found: Agreement, gate: float, gate_on: GateOn) ->
         return
     said = "undefined" if isnan(value) else _number(value)
     text = f"The gate does not hold: {gate_on.value} is {said}, and has to be above {gate:g}."
-    if found.disagreements is not None and found.overall.error_rate.value > 0:
+    by_prompt = found.round.prompt_version != "none"  # rules wrote the sentences, which follow no prompt
+    if by_prompt and found.disagreements is not None and found.overall.error_rate.value > 0:
         text += f" Next: kinmo annotate refine {dataset} makes the prompt better by what was wrong."
     console().print(text, style="yellow", markup=False, soft_wrap=True)
 
@@ -141,18 +142,21 @@ def _show_agreement(found: Agreement) -> None:
     table = new_table(title, *columns)
     for row in _rows(found):
         estimates = (row.agreement, row.kappa, row.ac1, *([row.alpha] if row.alpha else []))
-        add_row(table, row.name, str(row.items), *map(_estimate, estimates))
+        cells = [_estimate(one) for one in estimates]
+        if many:  # a column more: intervals stand below their figures
+            cells = [cell.replace(" [", "\n[") for cell in cells]
+        add_row(table, row.name, str(row.items), *cells)
     console().print(table)
 
 
 def _show_errors(found: Agreement) -> None:
     from ._tables import add_row, new_table
 
-    kinds = [name for name, share in found.overall.errors.items() if share > 0]
-    table = new_table("Judged wrong, % of the judgements", "about", ">wrong", *(f">{kind}" for kind in kinds))
+    table = new_table("Judged wrong, % of the judgements", "about", ">wrong", "by category")
     for row in _rows(found):
-        cells = (_number(100 * row.errors[kind], 1) for kind in kinds)
-        add_row(table, row.name, _estimate(row.error_rate, 100, 1), *cells)
+        kinds = sorted(row.errors.items(), key=lambda kind: -kind[1])
+        said = ", ".join(f"{name} {_number(100 * share, 1)}" for name, share in kinds if share > 0)
+        add_row(table, row.name, _estimate(row.error_rate, 100, 1), said)
     console().print(table)
 
 

@@ -38,12 +38,25 @@ def _remarks(found: Agreement) -> Iterator[str]:
             " them out."
         )
     yield from _of_intervals(overall)
+    yield from _constant_fields(found)
     if math.isnan(overall.kappa.value):
         yield _undefined(overall)
     elif is_one_sided(overall):
         yield _paradox(overall)
     elif len(found.fields) > 1:
         yield from _one_sided_fields(found)
+
+
+def _constant_fields(found: Agreement) -> Iterator[str]:
+    """Name the fields in which an evaluator never changed the label, where both did on the whole."""
+    if found.overall.kappa.low == found.overall.kappa.high or len(found.fields) < 2:
+        return
+    fields = [one.name for one in found.fields if one.kappa.low == one.kappa.high == 0]
+    if fields:
+        yield (
+            f"An evaluator gave one label throughout of {', '.join(fields)}: kappa is 0 there whatever the"
+            " others say; read AC1 beside it."
+        )
 
 
 def _one_sided_fields(found: Agreement) -> Iterator[str]:

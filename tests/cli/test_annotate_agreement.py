@@ -30,11 +30,11 @@ def dataset(tmp_path):
 def reviewed(dataset):
     """Store a round of both legs that evaluators have judged so, letter by letter, and finished."""
 
-    def add(*said, name="first", finish=True, note="a note"):
+    def add(*said, name="first", finish=True, note="a note", prompt="v1"):
         evaluators = tuple("abcdef"[: len(said)])
         motions = tuple(f"m{n}" for n in range(len(said[0]) // 2))
         with open_store(dataset) as store:
-            store.add_round(Round(name, dataset, motions, LEGS, "v1", 0, evaluators))
+            store.add_round(Round(name, dataset, motions, LEGS, prompt, 0, evaluators))
             items = store.round(name).items
             for evaluator, letters in zip(evaluators, said, strict=True):
                 for item, letter in zip(items, letters, strict=True):
@@ -99,6 +99,12 @@ def test_a_failed_gate_ends_in_a_next_step(reviewed):
     result = run(reviewed(*MIXED), "--gate", 0.9)
     assert "The gate does not hold: kappa is 0.82" in result.stdout
     assert "kinmo annotate refine" in result.stdout
+
+
+def test_sentences_that_rules_wrote_are_not_sent_to_refine(reviewed):
+    result = run(reviewed(*MIXED, prompt="none"), "--gate", 0.9)
+    assert "The gate does not hold" in result.stdout
+    assert "refine" not in result.stdout
 
 
 def test_one_sided_labels_bring_a_warning(reviewed):

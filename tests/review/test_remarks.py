@@ -51,6 +51,13 @@ def test_an_evaluator_with_one_label_throughout_is_told_of(judged_round):
     assert "Kappa paradox" in told
 
 
+def test_a_field_of_which_an_evaluator_never_changed_the_label_is_named(judged_round):
+    first, second = "cc" * 6 + "wc" * 6, "cc" * 3 + "cw" * 3 + "wc" * 3 + "ww" * 3
+    told = say(judged_round, first, second, fields=LEGS)
+    assert "one label throughout of right_leg: kappa is 0 there" in told
+    assert "left_leg" not in told
+
+
 @pytest.mark.parametrize("evaluators", [2, 3])
 def test_an_undefined_kappa_is_told_in_words(judged_round, evaluators):
     told = say(judged_round, *["c" * 20] * evaluators)
