@@ -67,5 +67,6 @@ def _print(opened: Review, url: str, made: dict[str, str]) -> None:
     if made:
         out.print("Give each evaluator their own link; they are not shown again.", markup=False)
     else:
-        out.print("The links given out before still work; --new-links makes new ones.", markup=False)
+        text = f"The links given out before still work at {url}; --new-links makes new ones."
+        out.print(text, markup=False, soft_wrap=True)
     messages().print("Ctrl-C ends the page.", style="dim")

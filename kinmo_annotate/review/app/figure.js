@@ -39,6 +39,15 @@ function ground(reach = 20) {
   return new THREE.LineSegments(geometry, new THREE.LineBasicMaterial({ color: "#d9d1c1" }));
 }
 
+// The path of the root, as a strip on the ground: lines are one pixel thin whatever they ask for.
+const WIDTH = 0.009; // half of it, metres
+function ribbon(color) {
+  const material = new THREE.MeshBasicMaterial({ color, side: THREE.DoubleSide });
+  const made = new THREE.Mesh(new THREE.BufferGeometry(), material);
+  made.frustumCulled = false;
+  return made;
+}
+
 function letter(text) {
   const canvas = document.createElement("canvas");
   canvas.width = canvas.height = 64;
@@ -220,11 +229,10 @@ export default {
       sun.position.set(2, 6, 4);
       this.scene.add(sun);
       this.scene.add(ground());
-      this.path = new THREE.Line(
-        new THREE.BufferGeometry(),
-        new THREE.LineBasicMaterial({ color: "#8d8674", transparent: true, opacity: 0.9 }),
-      );
-      this.walked = new THREE.Line(new THREE.BufferGeometry(), new THREE.LineBasicMaterial({ color: "#22262b" }));
+      this.path = ribbon("#a8a08c");
+      this.walked = ribbon("#22262b");
+      this.path.position.y = 0.008;
+      this.walked.position.y = 0.012;
       this.spot = flat(new THREE.RingGeometry(0.045, 0.065, 28), "#22262b", 0.9);
       this.scene.add(this.path, this.walked, this.spot);
       this.body = new Body(this.scene, this.parents);
@@ -272,14 +280,19 @@ export default {
       if (ahead) this.jointsOf(ahead).catch(() => {});
     },
     layPath() {
-      const points = [];
-      for (let frame = 0; frame < this.motion.frames; frame++) {
-        points.push(this.joints[frame * JOINTS * 3], 0.008, this.joints[frame * JOINTS * 3 + 2]);
+      const root = (frame) => [this.joints[frame * JOINTS * 3], this.joints[frame * JOINTS * 3 + 2]];
+      const corners = [];
+      for (let frame = 0; frame < this.motion.frames - 1; frame++) {
+        const [[x, z], [toX, toZ]] = [root(frame), root(frame + 1)];
+        const length = Math.hypot(toX - x, toZ - z) || 1;
+        const [sideX, sideZ] = [(-WIDTH * (toZ - z)) / length, (WIDTH * (toX - x)) / length];
+        const at = [[x + sideX, z + sideZ], [x - sideX, z - sideZ], [toX + sideX, toZ + sideZ], [toX - sideX, toZ - sideZ]];
+        for (const corner of [0, 1, 2, 2, 1, 3]) corners.push(at[corner][0], 0, at[corner][1]);
       }
-      const positions = new THREE.Float32BufferAttribute(points, 3);
-      for (const line of [this.path, this.walked]) {
-        line.geometry.dispose();
-        line.geometry = new THREE.BufferGeometry().setAttribute("position", positions);
+      const positions = new THREE.Float32BufferAttribute(corners, 3);
+      for (const path of [this.path, this.walked]) {
+        path.geometry.dispose();
+        path.geometry = new THREE.BufferGeometry().setAttribute("position", positions);
       }
     },
     colour() {
@@ -305,8 +318,8 @@ export default {
       const xyz = this.at(frame);
       this.body.pose(xyz);
       const root = new THREE.Vector3(xyz[0], 0, xyz[2]);
-      this.spot.position.set(root.x, 0.01, root.z);
-      this.walked.geometry.setDrawRange(0, Math.floor(frame) + 1);
+      this.spot.position.set(root.x, 0.014, root.z);
+      this.walked.geometry.setDrawRange(0, Math.floor(frame) * 6);
       if (this.follows && this.root) {
         const moved = root.clone().sub(this.root);
         this.camera.position.add(moved);

@@ -205,10 +205,24 @@ def serve(
     ui.run_with(
         outer, title="KinMo", tailwind=False, show_welcome_message=False, binding_refresh_interval=None
     )
-    name = f"[{host}]" if ":" in host else host
-    ready(f"http://{name}:{taken.getsockname()[1]}")
+    name = reachable(host)
+    ready(f"http://{f'[{name}]' if ':' in name else name}:{taken.getsockname()[1]}")
     config = uvicorn.Config(outer, log_level="warning", access_log=False, timeout_graceful_shutdown=2)
     uvicorn.Server(config).run(sockets=[taken])
+
+
+def reachable(host: str) -> str:
+    """Give the address that others use for a host; "all addresses" is none that a link could name."""
+    anywhere = {"0.0.0.0": (socket.AF_INET, "192.0.2.1"), "::": (socket.AF_INET6, "2001:db8::1")}
+    if host not in anywhere:
+        return host
+    family, elsewhere = anywhere[host]
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as asked:
+            asked.connect((elsewhere, 9))  # chooses the way there and sends nothing
+            return str(asked.getsockname()[0])
+    except OSError:
+        return socket.gethostname()
 
 
 def _take(host: str, port: int) -> socket.socket:

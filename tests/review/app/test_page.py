@@ -18,7 +18,7 @@ from nicegui.testing.user_simulation import user_simulation
 
 from kinmo_annotate.review.app.motions import load_motions
 from kinmo_annotate.review.app.parts import MOST_LETTERS, Figure, Keyboard, Note
-from kinmo_annotate.review.app.serve import Review, add_pages, links, open_review, serve
+from kinmo_annotate.review.app.serve import Review, add_pages, links, open_review, reachable, serve
 from kinmo_annotate.review.app.session import Session
 from kinmo_annotate.review.store import CORRECT, UNSURE, WRONG, Store
 from kinmo_annotate.schema.records import MotionError
@@ -148,6 +148,13 @@ def test_joints_come_once_as_they_are(visit, address, review):
 def test_only_this_machine_unless_one_says_so(review):
     with pytest.raises(MotionError, match="token-required"):
         serve(review, "0.0.0.0", 0)
+
+
+def test_links_name_an_address_that_others_can_open():
+    assert reachable("127.0.0.1") == "127.0.0.1"
+    assert reachable("review.lab") == "review.lab"
+    assert reachable("0.0.0.0") not in ("0.0.0.0", "")
+    assert reachable("::") not in ("::", "")
 
 
 def test_a_taken_port_is_told(review):

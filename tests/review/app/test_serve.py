@@ -352,4 +352,6 @@ def test_the_page_fits_a_tablet(browser, demo, serving):
         assert seat.page.evaluate("document.documentElement.scrollWidth") <= width
         assert seat.page.locator(".sentence.current .verdicts button").first.is_visible()
         assert seat.page.locator(".stage canvas").bounding_box()["height"] > 200
+        panel, last = (seat.page.locator(name).bounding_box() for name in (".look", ".controls .view"))
+        assert last["x"] + last["width"] <= panel["x"] + panel["width"], "every button of the figure is seen"
     seat.leave(server)
