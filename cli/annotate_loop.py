@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from kinmo_annotate.review.loop_plan import Plan
 
 # Options that may be given again once a loop is begun: those that are kept then, and those of one call.
-_MOVED: Final = frozenset({"gate", "gate_on", "workers", "concurrency", "budget"})
+_MOVED: Final = frozenset({"gate", "gate_on", "max_error_rate", "workers", "concurrency", "budget"})
 _ANEW: Final = _MOVED | {
     "dataset", "base_url", "refiner", "accept", "reject", "edited", "replace", "batch", "as_json",
 }  # fmt: skip
@@ -50,6 +50,9 @@ def loop(
     evaluators: Annotated[str, typer.Option(help="Who judges, with commas between.")] = "a,b",
     gate: Annotated[float, typer.Option(help="The figure has to be above this.")] = 0.8,
     gate_on: Annotated[GateOn, typer.Option(help="Figure that the gate is about.")] = GateOn.kappa,
+    max_error_rate: Annotated[
+        float, typer.Option(min=0, max=1, help="Nor may more of the judgements say wrong.")
+    ] = 1.0,
     model: Annotated[str, typer.Option(help="Model that writes the sentences.")] = "gpt-4o-mini",
     refiner: Annotated[str | None, typer.Option(help="Model that refines; else the same.")] = None,
     prompt: Annotated[Path | None, typer.Option(help="A prompt of your own to begin with.")] = None,
@@ -91,7 +94,8 @@ def loop(
     )
     names = names_in(evaluators)
     plan = Plan(
-        settings, source, kind, mapping, motions, seed, fields_in(groups), names, gate, gate_on.value
+        settings, source, kind, mapping, motions, seed, fields_in(groups), names, gate, gate_on.value,
+        max_error_rate=max_error_rate,
     )  # fmt: skip
     given = {name for name in context.params if _is_given(context, name)}
     plan = _plan(dataset, plan, given)
@@ -134,7 +138,7 @@ def _moved(known: Plan, now: Plan, given: set[str]) -> Plan:
     """Take over what was given anew of a plan that goes on."""
     from dataclasses import replace
 
-    gate = {name: getattr(now, name) for name in ("gate", "gate_on") if name in given}
+    gate = {name: getattr(now, name) for name in ("gate", "gate_on", "max_error_rate") if name in given}
     names = {"concurrency": "concurrency", "budget": "budget_usd"}
     asking = {to: getattr(now.settings.asking, to) for name, to in names.items() if name in given}
     settings = replace(known.settings, asking=replace(known.settings.asking, **asking))

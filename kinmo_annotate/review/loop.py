@@ -66,6 +66,7 @@ class Stop:
         prompt_version: that wrote the round's sentences.
         proposal: the version to decide on, if one waits.
         gate_value: the figure that the gate is about; None before it is known or where it is undefined.
+        error_rate: share of the judgements that say wrong; None before the round is judged.
     """
 
     step: str
@@ -75,6 +76,7 @@ class Stop:
     prompt_version: str = ""
     proposal: str | None = None
     gate_value: float | None = None
+    error_rate: float | None = None
 
 
 @dataclass(slots=True)
@@ -128,9 +130,16 @@ class Loop:
         if waiting:
             return self._review(round, waiting)
         found = proposals.measured(store, self._lineage, round, self.plan.settings.asking.prompt)
-        value = gated(found, self.plan.gate_on)
-        if holds(found, self.plan.gate, self.plan.gate_on):
-            self.tell(f"{round.name}: the gate holds, {self.plan.gate_on} {value:.2f} > {self.plan.gate:g}")
+        stop = self._judged(store, found)
+        return stop and replace(stop, error_rate=found.overall.error_rate.value)
+
+    def _judged(self, store: Store, found: Agreement) -> Stop | None:
+        """Go on from a round that all have finished."""
+        plan, round, value = self.plan, found.round, gated(found, self.plan.gate_on)
+        wrong = found.overall.error_rate.value
+        if holds(found, plan.gate, plan.gate_on) and wrong <= plan.max_error_rate:
+            what = f"the gate holds, {plan.gate_on} {value:.2f} > {plan.gate:g}"
+            self.tell(f"{round.name}: {what}; {wrong:.0%} of the judgements say wrong")
             return self._rest(round, value)
         next_one = proposals.accepted(self._lineage, round)
         if next_one is not None:
@@ -193,6 +202,9 @@ class Loop:
         """Ask for a better prompt, once all disagreements are settled."""
         round, number = found.round, None if value != value else value
         gate = f"{self.plan.gate_on} is {value:.2f} and has to be above {self.plan.gate:g}"
+        if holds(found, self.plan.gate, self.plan.gate_on):
+            wrong = found.overall.error_rate.value
+            gate = f"{wrong:.0%} of the judgements say wrong, and {self.plan.max_error_rate:.0%} may"
         unsettled = count_unsettled(store, round)
         if unsettled:
             what = f"{round.name}: {gate}. {unsettled} disagreements are not settled."

@@ -48,6 +48,8 @@ class Plan:
         gate: the figure named by `gate_on` has to be above it.
         gate_on: one of `agreement.GATES`.
         first: name of the first round.
+        max_error_rate: the share of judgements that say wrong may not be above it; 1 asks for agreement
+            alone, as in the paper.
     """
 
     settings: Settings
@@ -61,6 +63,7 @@ class Plan:
     gate: float = GATE
     gate_on: str = GATES[0]
     first: str = _FIRST
+    max_error_rate: float = 1.0
 
 
 def is_begun(dataset: Path) -> bool:
@@ -140,7 +143,7 @@ def save_plan(dataset: Path, plan: Plan) -> None:
         DatasetError: it cannot be written.
     """
     told = plan_of(plan.source or dataset, plan.kind, plan.mapping, plan.settings)
-    names = ("motions", "seed", "fields", "evaluators", "gate", "gate_on", "first")
+    names = ("motions", "seed", "fields", "evaluators", "gate", "gate_on", "first", "max_error_rate")
     told |= {name: getattr(plan, name) for name in names} | {"has_source": plan.source is not None}
     text = json.dumps({"format": _FORMAT, "version": _VERSION, "plan": told}, indent=1) + "\n"
     atomic_write(dataset / ROUNDS_DIR / LOOP_NAME, lambda file: file.write(text.encode()))
@@ -174,6 +177,7 @@ def load_plan(dataset: Path, base_url: str | None = None) -> Plan:
             gate=float(told["gate"]),
             gate_on=str(told["gate_on"]),
             first=str(told["first"]),
+            max_error_rate=float(told.get("max_error_rate", 1.0)),
         )
     except (OSError, ValueError, TypeError, KeyError) as error:
         remedy = "Put a copy of it back, or remove it and begin the loop again; rounds and prompts are kept."

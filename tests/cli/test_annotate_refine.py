@@ -238,6 +238,19 @@ def test_the_rest_may_go_through_the_batch_api(begun):
     assert {row.provenance.prompt_version for row in rows} == {done["prompt_version"]}
 
 
+def test_agreeing_that_much_is_wrong_is_not_enough_where_one_says_so(begun):
+    dataset, _, _ = begun
+    judge(dataset, "round-1", wrong=(0, 3))
+    waiting = told("loop", dataset, "--max-error-rate", 0.1)
+    assert waiting["step"] == "decide"
+    assert "17% of the judgements say wrong, and 10% may" in waiting["what"]
+    assert (waiting["gate_value"], waiting["error_rate"]) == (1.0, pytest.approx(2 / 12))
+    assert told("loop", dataset)["step"] == "decide", "it is kept"
+    done = invoke("loop", dataset, "--max-error-rate", 0.2)
+    assert "17% of the judgements say wrong" in done.stderr
+    assert "the gate holds" in done.stdout
+
+
 def test_a_budget_that_is_used_up_can_be_raised(begun):
     dataset, _, _ = begun
     judge(dataset, "round-1", wrong=(0, 3))
