@@ -70,9 +70,9 @@ def retrieval(
 
     Example: [bold]kinmo train retrieval dataset --out run --config tiny --set training.epochs=20[/bold]
 
-    Several processes share each batch, one for each GPU, or on CPUs as many as asked for:
+    Several processes share each batch, one for each GPU, or on CPUs as many as you ask for:
 
-    Example: [bold]accelerate launch --multi_gpu --num_processes 2 -m kinmo_cli train retrieval D --out run[/bold]
+    Example: accelerate launch --multi_gpu --num_processes 2 -m kinmo_cli train retrieval D --out run
 
     All settings and their values: [bold]kinmo train retrieval --config tiny --print-config[/bold]
     """

@@ -222,7 +222,8 @@ def _unknown(key: str, root: Any) -> ConfigError:
     section, _, leaf = key.rpartition(".")
     siblings = [name for name in known if name.startswith(f"{section}.")] if section else []
     # Later ones win: of two settings with one name, the section's own is the likely one.
-    by_leaf = {name.rpartition(".")[2]: name for name in (*known, *siblings)}
+    sections = {name.rpartition(".")[0] for name in known} - {""}
+    by_leaf = {name.rpartition(".")[2]: name for name in (*sections, *known, *siblings)}
     near = [by_leaf[name] for name in difflib.get_close_matches(leaf, list(by_leaf), n=1)]
     remedy = f"Did you mean {near[0]}?" if near else f"Known are {', '.join(siblings or known)}."
     return ConfigError(key, "there is no such setting", remedy)

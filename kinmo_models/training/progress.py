@@ -36,7 +36,7 @@ class View:
     terms: dict[str, float] = field(default_factory=dict)
     validation: dict[str, float] = field(default_factory=dict)
     validated: int = 0
-    _started: float = field(default_factory=time.monotonic)
+    _started: float = field(default_factory=lambda: time.monotonic())
     _marks: deque[tuple[float, int]] = field(default_factory=deque)
 
     @property
@@ -139,7 +139,7 @@ class Bars(Display):
 
         view = self._view
         if view is None:
-            return Text("validating once before the first step")
+            return Text("getting ready")
         self._bar.update(view.step, view.total)
         rate = Text(f"{view.rate:.1f} steps/s", style="cyan")
         row = Table.grid(padding=(0, 2))
