@@ -37,6 +37,12 @@ def totals(labels, q):
     return Sums(*(part.sum(0) for part in item_sums(np.asarray(labels), q)))
 
 
+# Cohen 1960, "A coefficient of agreement for nominal scales", Educ. Psychol. Meas. 20, table 1, in
+# hundredths. He prints po = .25 + .02 + .02 = .29 and pc = .20 + .09 + .06 = .35, so that kappa = -.06 / .65:
+# judges may agree less than chance would. Kappa depends on the diagonal and the margins (.50 .30 .20 and .40
+# .30 .30) alone.
+COHEN_1960 = [[25, 13, 12], [12, 2, 16], [3, 15, 2]]
+
 # Cohen's diagnosis table: personality disorder, neurosis, psychosis, two judges, 200 cases. Printed in
 # Cohen 1968, "Weighted kappa", Psychol. Bull. 70, table 1, where the unweighted kappa of Cohen 1960 is
 # given as .492; as data in the R packages psych (`cohen.kappa`, "cohen reports .492") and DMAR
@@ -71,13 +77,14 @@ PARADOX = [[118, 5], [2, 0]]
 @pytest.mark.parametrize(
     ("table", "agreement", "by_hand", "printed"),
     [
+        (COHEN_1960, 0.29, -0.06 / 0.65, -0.092),
         (COHEN, 0.70, 0.29 / 0.59, 0.492),
         (GWET, 0.89, 4303 / 5403, 0.796),
         (BALANCED, 0.85, (0.85 - 0.5008) / 0.4992, 0.70),
         (ONE_SIDED, 0.85, 7 / 22, 0.32),
         (PARADOX, 0.944, -20 / 855, -0.023),
     ],
-    ids=["Cohen", "Gwet", "balanced", "one-sided", "paradox"],
+    ids=["Cohen 1960", "Cohen", "Gwet", "balanced", "one-sided", "paradox"],
 )
 def test_kappa_of_published_tables(table, agreement, by_hand, printed):
     sums = totals(from_table(table), len(table))
