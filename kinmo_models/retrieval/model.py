@@ -1,0 +1,134 @@
+"""The retrieval model: one latent of a motion, and of a text at up to three levels of detail (KinMo, 3.3).
+
+Symbols: B motions, d the latent width. Levels: "G" the global caption, "GJ" with the six joint-group texts,
+"GJI" with the fifteen interaction texts as well. With level G alone it is TMR.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import torch
+from torch import Tensor, nn
+
+from kinmo_annotate.schema.features import NUM_FEATURES
+from kinmo_annotate.schema.skeleton import GROUP_NAMES, PAIRS
+from kinmo_models.data.batches import Batch, Texts
+from kinmo_models.layers.dropout import Dropout
+from kinmo_models.layers.latent import Gaussian, SequenceDecoder, SequenceEncoder
+from kinmo_models.layers.transformer import CrossAttention, FeedForward
+from kinmo_models.retrieval.config import ModelConfig
+
+LEVELS: Final = ("G", "GJ", "GJI")
+_PAIR_GROUPS: Final = torch.tensor([[GROUP_NAMES.index(group) for group in pair] for pair in PAIRS])
+
+
+class FinerLevel(nn.Module):
+    """One level of finer texts: each text's latent, told by the coarser level what it belongs to.
+
+    KinMo, Eq. 4, read as: the finer level asks (queries), the coarser one answers (keys and values). One
+    pre-norm layer with residual: cross-attention, then feed-forward. Without cross-attention the layer is the
+    feed-forward alone.
+    """
+
+    def __init__(self, config: ModelConfig, token_width: int) -> None:
+        super().__init__()
+        self.encoder = _encoder(config, token_width)
+        self.cross = CrossAttention(config.width, config.heads) if config.cross_attention else None
+        self.norm_finer = nn.LayerNorm(config.width)
+        self.norm_coarser = nn.LayerNorm(config.width)
+        self.norm_feed_forward = nn.LayerNorm(config.width)
+        self.feed_forward = FeedForward(config.width, config.inner, config.dropout)
+        self.dropout = Dropout(config.dropout)
+        if self.cross is None:
+            self.norm_finer, self.norm_coarser = nn.Identity(), nn.Identity()
+
+    def forward(self, texts: Texts, places: Tensor, coarser: Tensor) -> tuple[Tensor, Gaussian]:
+        """Encode the n texts of each motion.
+
+        Args:
+            texts: distinct texts of the batch, and which of them stand where: (B, n).
+            places: (n, d) embeddings that tell the n places apart.
+            coarser: (B, m, d) latents of the level above.
+
+        Returns:
+            Latents (B, n, d), and B Gaussians: mean and standard deviation, each pooled over the n texts.
+        """
+        encoded = self.encoder(texts.tokens, texts.lengths)
+        latents = encoded.mean[texts.which] + places
+        if self.cross is not None:
+            told = self.cross(self.norm_finer(latents), self.norm_coarser(coarser))
+            latents = latents + self.dropout(told)
+        latents = latents + self.dropout(self.feed_forward(self.norm_feed_forward(latents)))
+        return latents, Gaussian(latents.mean(1), encoded.std[texts.which].mean(1))
+
+
+class RetrievalModel(nn.Module):
+    """Hierarchical text-motion alignment: encoders of motion and text into one space, and TMR's decoder."""
+
+    def __init__(self, config: ModelConfig, token_width: int) -> None:
+        super().__init__()
+        self.levels = LEVELS[: LEVELS.index(config.levels) + 1]
+        self.motion_encoder = _encoder(config, NUM_FEATURES)
+        self.caption_encoder = _encoder(config, token_width)
+        finer = len(self.levels) - 1
+        self.finer = nn.ModuleList(FinerLevel(config, token_width) for _ in range(finer))
+        self.group_embedding = nn.Embedding(len(GROUP_NAMES), config.width) if finer else None
+        self.decoder = SequenceDecoder(
+            NUM_FEATURES,
+            width=config.width,
+            layers=config.layers,
+            heads=config.heads,
+            inner=config.inner,
+            dropout=config.dropout,
+        )
+
+    def encode_motion(self, features: Tensor, lengths: Tensor) -> Gaussian:
+        """Encode packed, normalised features (N, 263) of B motions."""
+        encoded: Gaussian = self.motion_encoder(features, lengths)
+        return encoded
+
+    def encode_text(self, caption: Texts, *finer: Texts) -> list[Gaussian]:
+        """Encode texts at each level that they are given for.
+
+        Mean and standard deviation of a level are those of the level above plus those pooled over its own
+        texts (KinMo, 3.3: progressively added back to the coarse text's).
+
+        Args:
+            caption: one text a motion, (B,).
+            finer: texts of the joint groups (B, 6), then of the interactions (B, 15); none, the first, or
+                both. The model's own levels are the limit.
+
+        Returns:
+            B Gaussians per level, G first.
+        """
+        encoded = self.caption_encoder(caption.tokens, caption.lengths).rows(caption.which)
+        levels, coarser = [encoded], encoded.mean[:, None]
+        for layer, texts, places in zip(self.finer, finer, self._places(), strict=False):
+            coarser, pooled = layer(texts, places, coarser)
+            last = levels[-1]
+            levels.append(Gaussian(last.mean + pooled.mean, last.std + pooled.std))
+        return levels
+
+    def encode_batch(self, batch: Batch) -> tuple[Gaussian, list[Gaussian]]:
+        """Encode the motions and the texts of a batch, at all levels of the model."""
+        finer = (batch.groups, batch.interactions)[: len(self.finer)]
+        return self.encode_motion(batch.features, batch.lengths), self.encode_text(batch.caption, *finer)
+
+    def _places(self) -> tuple[Tensor, ...]:
+        """Embeddings (6, d) of the groups, and (15, d) of the pairs: the sum of their two groups'."""
+        if self.group_embedding is None:
+            return ()
+        groups = self.group_embedding.weight
+        return groups, groups[_PAIR_GROUPS.to(groups.device)].sum(1)
+
+
+def _encoder(config: ModelConfig, inputs: int) -> SequenceEncoder:
+    return SequenceEncoder(
+        inputs,
+        width=config.width,
+        layers=config.layers,
+        heads=config.heads,
+        inner=config.inner,
+        dropout=config.dropout,
+    )
