@@ -128,7 +128,7 @@ class Loop:
             return None
         waiting = [name for name in round.evaluators if name not in store.finished(round.name)]
         if waiting:
-            return self._review(round, waiting)
+            return self._review(store, round, waiting)
         found = proposals.measured(store, self._lineage, round, self.plan.settings.asking.prompt)
         stop = self._judged(store, found)
         return stop and replace(stop, error_rate=found.overall.error_rate.value)
@@ -193,8 +193,13 @@ class Loop:
 
     # ------------------------------------------------------------ what people do
 
-    def _review(self, round: Round, waiting: list[str]) -> Stop:
-        what = f"{round.name} waits for {', '.join(waiting)}: {len(round.items)} sentences each to judge."
+    def _review(self, store: Store, round: Round, waiting: list[str]) -> Stop:
+        judged = {
+            name: sum(bool(one.verdict) for one in store.current(round.name, name).values())
+            for name in waiting
+        }
+        each = ", ".join(f"{name} ({count} of {len(round.items)} judged)" for name, count in judged.items())
+        what = f"{round.name} waits for {each}."
         todo = (f"kinmo annotate review {self.dataset} --round {round.name}", self._go_on())
         return Stop(REVIEW, round.name, what, todo, round.prompt_version)
 

@@ -171,6 +171,7 @@ def test_the_loop_goes_from_one_human_step_to_the_next(begun):
     dataset, _, server = begun
     again = invoke("loop", dataset)
     assert again.exit_code == 0
+    assert "round-1 waits for a (0 of 12 judged), b (0 of 12 judged)." in " ".join(again.stdout.split())
     assert "1. kinmo annotate review" in again.stdout
     judge(dataset, "round-1", wrong=(0, 3), disputed=(1, 2, 4))
     assert told("loop", dataset)["step"] == "adjudicate"
