@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _LINE_EVERY_S: Final = 10.0
 _RATE_OVER_S: Final = 10.0
+_TERMS: Final = 4  # of the loss, the largest, are shown; losses.jsonl has all
 
 
 @dataclass
@@ -74,8 +75,9 @@ class View:
         return f"epoch {epoch}/{self.epochs}, step {self.step - (epoch - 1) * self.steps}/{self.steps}"
 
     def figures(self) -> str:
-        """Losses, and the last validation."""
-        said = worded(self.terms)
+        """Loss and its largest terms, and the last validation."""
+        largest = sorted(self.terms, key=lambda name: -abs(self.terms[name]))[: _TERMS + 1]
+        said = worded({name: value for name, value in self.terms.items() if name in {"loss", *largest}})
         if self.validation:
             when = f"epoch {self.validated}" if self.validated else "before the start"
             said += f"; validation ({when}): {worded(self.validation)}"

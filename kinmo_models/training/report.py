@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from kinmo_models.training.checkpoint import BEST, LAST, META
+from kinmo_models.training.checkpoint import BEST, LAST, META, read_progress
 from kinmo_models.training.config import TrainingConfig
 from kinmo_models.training.folder import CONFIG, LOSSES, PICTURE, REPORT, RUN, VALIDATION, read_lines
 
@@ -91,34 +91,50 @@ def _draw(
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    panels = [name for name in losses if name != "loss"]
-    # With a single term the loss is the term.
-    names = ["loss", *(panels if len([n for n in panels if not n.startswith("_")]) > 1 else [])]
-    alone = [name for name in validation if name not in names]
-    count = len(names) + bool(alone)
+    panels = _panels(losses)
+    alone = {name: curve for name, curve in validation.items() if name not in losses}
+    count = len(panels) + bool(alone)
     columns = min(3, count)
     rows = -(-count // columns)
     figure = Figure(figsize=(4.6 * columns, 3.2 * rows), layout="constrained")
     FigureCanvasAgg(figure)
     axes = list(np.atleast_1d(figure.subplots(rows, columns)).ravel())
-    for axis, name in zip(axes, names, strict=False):
-        _draw_term(axis, name, losses[name], validation.get(name))
+    for axis, (title, names) in zip(axes, panels.items(), strict=False):
+        curves = {name: losses[name] for name in names}
+        _draw_terms(axis, title, curves, {name: validation[name] for name in names if name in validation})
     if alone:
-        _draw_validation(axes[len(names)], {name: validation[name] for name in alone}, config)
+        _draw_validation(axes[len(panels)], alone, config)
     for axis in axes[count:]:
         axis.set_axis_off()
     figure.savefig(path, dpi=110)
 
 
-def _draw_term(axis: Axes, name: str, curve: Curve, validation: Curve | None) -> None:
-    faint, strong = (_thinned(curve, points) for points in _POINTS)
-    axis.plot(*faint, color="C0", linewidth=0.8, alpha=0.35)
-    axis.plot(*strong, color="C0", linewidth=1.6, label="training")
-    if validation is not None:
-        axis.plot(*validation, "o-", color="C1", markersize=4, linewidth=1, label="validation")
-        axis.legend()
-    seen = np.concatenate([faint[1], validation[1]]) if validation is not None else faint[1]
-    _finish(axis, name.lstrip("_"), seen)
+def _panels(losses: Mapping[str, Curve]) -> dict[str, list[str]]:
+    """Put terms such as kl/G and kl/GJ into one panel, kl; a single term is the loss and needs no other."""
+    terms = [name for name in losses if name != "loss"]
+    if len([name for name in terms if not name.startswith("_")]) == 1:
+        terms = [name for name in terms if name.startswith("_")]
+    panels: dict[str, list[str]] = {"loss": ["loss"]}
+    for name in terms:
+        panels.setdefault(name.lstrip("_").partition("/")[0], []).append(name)
+    return panels
+
+
+def _draw_terms(axis: Axes, title: str, curves: Mapping[str, Curve], validation: Mapping[str, Curve]) -> None:
+    seen = []
+    for number, (name, curve) in enumerate(curves.items()):
+        color, label = f"C{number}", name.partition("/")[2] or "training"
+        faint, strong = (_thinned(curve, points) for points in _POINTS)
+        axis.plot(*faint, color=color, linewidth=0.8, alpha=0.3)
+        axis.plot(*strong, color=color, linewidth=1.6, label=label)
+        seen.append(faint[1])
+        if name in validation:
+            label = f"{label}, validation" if len(curves) > 1 else "validation"
+            axis.plot(*validation[name], "o--", color=color, markersize=4, linewidth=1, label=label)
+            seen.append(validation[name][1])
+    if len(curves) + len(validation) > 1:
+        axis.legend(fontsize=8)
+    _finish(axis, title, np.concatenate(seen))
 
 
 def _draw_validation(axis: Axes, curves: Mapping[str, Curve], config: TrainingConfig) -> None:
@@ -172,10 +188,10 @@ def _figures(
     out: Path, config: TrainingConfig, outcome: Outcome, losses: Mapping[str, Curve]
 ) -> Iterator[str]:
     """Tables of the losses and of the validation, best and last."""
-    yield from ("| training | first epoch | last epoch |", "| --- | ---: | ---: |")
+    count = min(read_progress(out / LAST).steps, outcome.step)
+    yield from (f"| training | first {count} steps | last {count} steps |", "| --- | ---: | ---: |")
     for name, (steps, values) in losses.items():
-        per_epoch = max(1, outcome.step // max(1, outcome.epochs))
-        first, last = values[steps <= per_epoch].mean(), values[steps > outcome.step - per_epoch].mean()
+        first, last = values[steps <= count].mean(), values[steps > outcome.step - count].mean()
         yield f"| {name.lstrip('_')} | {first:.4g} | {last:.4g} |"
     if not outcome.validation:
         return

@@ -61,6 +61,12 @@ def test_figures_show_the_last_validation_and_its_epoch(clock) -> None:
     assert worded({}) == ""
 
 
+def test_of_many_terms_the_largest_are_shown(clock) -> None:
+    view = view_at(clock, 1)
+    view.terms = {"loss": 9.0, "a": 1.0, "b": 0.001, "c": -4.0, "d": 2.0, "e": 3.0}
+    assert view.figures() == "loss 9, a 1, c -4, d 2, e 3"
+
+
 def test_elsewhere_a_line_every_ten_seconds(clock) -> None:
     out = io.StringIO()
     with display(Console(file=out, width=40)) as shown:

@@ -6,12 +6,13 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from kinmo_models.training.config import resolve
 from kinmo_models.training.loop import train
-from kinmo_models.training.report import write_report
+from kinmo_models.training.report import _panels, _thinned, write_report
 
 
 @pytest.fixture
@@ -35,9 +36,26 @@ def test_the_page_says_what_ran_on_what_and_how_it_ended(run) -> None:
     assert "| odd | a/b |" in page
     assert f"best (step {outcome.best_step}, smallest noise)" in page
     assert f"{outcome.validation['noise']:.4g} |" in page
+    assert "| training | first 6 steps | last 6 steps |" in page
     lines = [json.loads(line) for line in (out / "losses.jsonl").read_text().splitlines()]
     means = [sum(line["loss"] for line in lines[i : i + 6]) / 6 for i in (0, 6)]
     assert f"| loss | {means[0]:.4g} | {means[1]:.4g} |" in page
+
+
+def test_terms_of_one_kind_share_a_panel() -> None:
+    curve = (np.zeros(1), np.zeros(1))
+    names = ("loss", "kl/G", "kl/GJ", "distance", "_norm")
+    wanted = {"loss": ["loss"], "kl": ["kl/G", "kl/GJ"], "distance": ["distance"], "norm": ["_norm"]}
+    assert _panels(dict.fromkeys(names, curve)) == wanted
+    assert _panels({"loss": curve, "only": curve}) == {"loss": ["loss"]}
+
+
+def test_a_long_curve_keeps_its_mean_and_its_ends() -> None:
+    steps, values = np.arange(1.0, 1002.0), np.random.default_rng(0).normal(size=1001)
+    thin = _thinned((steps, values), 40)
+    assert len(thin[0]) <= 40
+    assert thin[1][0] == pytest.approx(values[:26].mean())
+    assert thin[1][-1] == pytest.approx(values[26 * 38 :].mean())
 
 
 def test_the_picture_is_one(run) -> None:
