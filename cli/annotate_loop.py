@@ -32,10 +32,9 @@ if TYPE_CHECKING:
     from kinmo_annotate.review.loop_plan import Plan
 
 # Options that may be given again once a loop is begun: those that are kept then, and those of one call.
-_MOVED: Final = frozenset({"gate", "gate_on", "max_error_rate", "workers", "concurrency", "budget"})
-_ANEW: Final = _MOVED | {
-    "dataset", "base_url", "refiner", "accept", "reject", "edited", "replace", "batch", "as_json",
-}  # fmt: skip
+_OF_PLAN: Final = ("gate", "gate_on", "max_error_rate", "refiner", "batch")
+_MOVED: Final = frozenset({*_OF_PLAN, "workers", "concurrency", "budget"})
+_ANEW: Final = _MOVED | {"dataset", "base_url", "accept", "reject", "edited", "replace", "as_json"}
 
 
 def loop(
@@ -68,7 +67,9 @@ def loop(
     ] = False,
     batch: Annotated[
         bool,
-        typer.Option("--batch", help="Once the gate holds, hand the rest over to the batch API: cheaper."),
+        typer.Option(
+            "--batch/--at-once", help="Once the gate holds, hand the rest over to the batch API: cheaper."
+        ),
     ] = False,
     workers: WorkersOption = 0,
     concurrency: ConcurrencyOption = 64,
@@ -79,8 +80,8 @@ def loop(
     """Go round until the evaluators agree: annotate a sample, review it, better the prompt; then the rest.
 
     It stops wherever a person is needed and says what to do; give the same command again to go on. Options
-    are given once, when the loop begins; gate, budget, workers and concurrency may be changed later. Samples
-    are asked for at once, as people wait for them; --batch is for the rest.
+    are given once, when the loop begins; what no row depends on may be changed later: the gate, the budget,
+    who refines. Samples are asked for at once, as people wait for them; --batch is for the rest.
 
     Example: [bold]kinmo annotate loop dataset --source HumanML3D --evaluators ann,bob[/bold], then always
     [bold]kinmo annotate loop dataset[/bold]
@@ -95,12 +96,12 @@ def loop(
     names = names_in(evaluators)
     plan = Plan(
         settings, source, kind, mapping, motions, seed, fields_in(groups), names, gate, gate_on.value,
-        max_error_rate=max_error_rate,
+        max_error_rate=max_error_rate, refiner=refiner, batch=batch,
     )  # fmt: skip
     given = {name for name in context.params if _is_given(context, name)}
     plan = _plan(dataset, plan, given)
     decision = decision_of(accept, reject, edited, as_json)
-    stop = _go(dataset, plan, (refiner, replace, batch), decision, as_json)
+    stop = _go(dataset, plan, replace, decision, as_json)
     if as_json:
         from dataclasses import asdict
 
@@ -138,22 +139,16 @@ def _moved(known: Plan, now: Plan, given: set[str]) -> Plan:
     """Take over what was given anew of a plan that goes on."""
     from dataclasses import replace
 
-    gate = {name: getattr(now, name) for name in ("gate", "gate_on", "max_error_rate") if name in given}
+    own = {name: getattr(now, name) for name in _OF_PLAN if name in given}
     names = {"concurrency": "concurrency", "budget": "budget_usd"}
     asking = {to: getattr(now.settings.asking, to) for name, to in names.items() if name in given}
     settings = replace(known.settings, asking=replace(known.settings.asking, **asking))
     if "workers" in given:
         settings = replace(settings, workers=now.settings.workers)
-    return replace(known, settings=settings, **gate)
+    return replace(known, settings=settings, **own)
 
 
-def _go(
-    dataset: Path,
-    plan: Plan,
-    options: tuple[str | None, bool, bool],
-    decision: Decision | None,
-    as_json: bool,
-) -> Stop:
+def _go(dataset: Path, plan: Plan, replace: bool, decision: Decision | None, as_json: bool) -> Stop:
     """Go as far as it goes, with one decision of the user's on the way."""
     from kinmo_annotate.review.loop import DECIDE, Loop
 
@@ -161,12 +156,12 @@ def _go(
         messages().print(plain(line), soft_wrap=True)
 
     with watched(as_json) as (progress, ending):
-        moving = Loop(dataset, plan, *options, progress, ending, tell)
+        moving = Loop(dataset, plan, replace, progress, ending, tell)
         stop = moving.go()
     if stop.step != DECIDE or not _decided(moving, stop, decision, as_json):
         return stop
     with watched(as_json) as (progress, ending):
-        return Loop(dataset, plan, *options, progress, ending, tell).go()
+        return Loop(dataset, plan, replace, progress, ending, tell).go()
 
 
 def _decided(loop: Loop, stop: Stop, decision: Decision | None, as_json: bool) -> bool:

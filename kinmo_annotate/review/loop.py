@@ -86,9 +86,7 @@ class Loop:
     Attributes:
         dataset: its folder.
         plan: how it was begun.
-        model: that refines; None is the one that writes the sentences.
         replace_rows: rows of DATASET that an older prompt wrote may be written anew.
-        batch: the rest goes through the batch API.
         progress: told of annotations.
         stop: asked whether to end early.
         tell: told of each step that was done.
@@ -96,9 +94,7 @@ class Loop:
 
     dataset: Path
     plan: Plan
-    model: str | None = None
     replace_rows: bool = False
-    batch: bool = False
     progress: Progress | None = None
     stop: Callable[[], bool] = lambda: False
     tell: Callable[[str], None] = lambda line: None
@@ -220,7 +216,7 @@ class Loop:
             if not gather(store, round).faults:
                 return self._undefined(round, gate, number)
             ways = within_budget(self.dataset, self.plan.settings)
-            version, _ = proposals.ask(store, self._lineage, found, ways, self.model)
+            version, _ = proposals.ask(store, self._lineage, found, ways, self.plan.refiner)
             self.tell(f"{round.name}: {gate}. {version.author} proposes {version.fingerprint}")
             return None
         what = f"{round.name}: {gate}. The proposed prompt {waiting.fingerprint} waits for your decision."
@@ -271,7 +267,7 @@ class Loop:
         """Ask for the sentences of all motions, or hand the requests over to the batch API."""
         settings = within_budget(self.dataset, self._with_prompt(version))
         plan = None
-        if self.batch and self.plan.source is not None:
+        if self.plan.batch and self.plan.source is not None:
             settings = replace(settings, asking=replace(settings.asking, mode="batch"))
             plan = plan_of(self.plan.source, self.plan.kind, self.plan.mapping, settings)
         return annotate(

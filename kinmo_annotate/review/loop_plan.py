@@ -30,6 +30,10 @@ from kinmo_annotate.settings import ASKING_DESCRIBER, Settings
 _FORMAT: Final = "kinmo-review-loop"
 _VERSION: Final = 1
 _FIRST: Final = "round-1"
+_KEPT: Final = (
+    "motions", "seed", "fields", "evaluators", "gate", "gate_on", "first",
+    "max_error_rate", "refiner", "batch",
+)  # fmt: skip
 _NONE_YET: Final = "none"  # prompt version of a dataset without rows
 
 
@@ -50,6 +54,8 @@ class Plan:
         first: name of the first round.
         max_error_rate: the share of judgements that say wrong may not be above it; 1 asks for agreement
             alone, as in the paper.
+        refiner: model that refines; None is the one that writes the sentences.
+        batch: the rest goes through the batch API.
     """
 
     settings: Settings
@@ -64,6 +70,8 @@ class Plan:
     gate_on: str = GATES[0]
     first: str = _FIRST
     max_error_rate: float = 1.0
+    refiner: str | None = None
+    batch: bool = False
 
 
 def is_begun(dataset: Path) -> bool:
@@ -143,8 +151,7 @@ def save_plan(dataset: Path, plan: Plan) -> None:
         DatasetError: it cannot be written.
     """
     told = plan_of(plan.source or dataset, plan.kind, plan.mapping, plan.settings)
-    names = ("motions", "seed", "fields", "evaluators", "gate", "gate_on", "first", "max_error_rate")
-    told |= {name: getattr(plan, name) for name in names} | {"has_source": plan.source is not None}
+    told |= {name: getattr(plan, name) for name in _KEPT} | {"has_source": plan.source is not None}
     text = json.dumps({"format": _FORMAT, "version": _VERSION, "plan": told}, indent=1) + "\n"
     atomic_write(dataset / ROUNDS_DIR / LOOP_NAME, lambda file: file.write(text.encode()))
 
@@ -178,6 +185,8 @@ def load_plan(dataset: Path, base_url: str | None = None) -> Plan:
             gate_on=str(told["gate_on"]),
             first=str(told["first"]),
             max_error_rate=float(told.get("max_error_rate", 1.0)),
+            refiner=told.get("refiner"),
+            batch=bool(told.get("batch", False)),
         )
     except (OSError, ValueError, TypeError, KeyError) as error:
         remedy = "Put a copy of it back, or remove it and begin the loop again; rounds and prompts are kept."

@@ -220,9 +220,10 @@ def test_two_decisions_at_once_are_refused(begun):
 def test_the_rest_may_go_through_the_batch_api(begun):
     dataset, _, server = begun
     server.control(batch={"run_s": 0.1, "cancel_s": 0.0})
-    asked = server.stats()["requests"]
     judge(dataset, "round-1", wrong=(0, 3))
-    handed = told("loop", dataset, "--batch")
+    assert told("loop", dataset, "--batch", "--gate", 1)["step"] == "decide"
+    asked = server.stats()["requests"]
+    handed = told("loop", dataset, "--gate", 0.8)
     assert (handed["step"], handed["round"]) == ("collect", "round-1")
     assert "3 requests are with the batch API" in handed["what"], "the sample's six are answered already"
     assert handed["todo"] == [
@@ -250,6 +251,15 @@ def test_agreeing_that_much_is_wrong_is_not_enough_where_one_says_so(begun):
     done = invoke("loop", dataset, "--max-error-rate", 0.2)
     assert "17% of the judgements say wrong" in done.stderr
     assert "the gate holds" in done.stdout
+
+
+def test_who_refines_is_kept_from_the_call_that_named_them(begun):
+    dataset, _, _ = begun
+    assert told("loop", dataset, "--refiner", "gpt-4o-mini-2024-07-18")["step"] == "review"
+    judge(dataset, "round-1", wrong=(0, 3), disputed=(1, 2, 4))
+    settle(dataset, "round-1")
+    assert told("loop", dataset)["step"] == "decide"
+    assert list(Lineage(dataset).versions.values())[-1].author == "model gpt-4o-mini-2024-07-18"
 
 
 def test_a_budget_that_is_used_up_can_be_raised(begun):
