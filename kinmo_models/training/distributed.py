@@ -13,8 +13,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -112,19 +111,6 @@ def open_processes() -> PartialState:
             "processes", reason, "Start them with accelerate launch --multi_gpu, or torchrun."
         )
     return state
-
-
-@contextmanager
-def main_first() -> Iterator[None]:
-    """Let the first process of each machine go ahead, such as to fill a cache that the others then find."""
-    state = open_processes()
-    if not state.is_local_main_process:
-        state.wait_for_everyone()
-    try:
-        yield
-    finally:
-        if state.is_local_main_process:
-            state.wait_for_everyone()
 
 
 def on_main(work: Callable[[], Any]) -> Any:

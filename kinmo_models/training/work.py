@@ -14,20 +14,27 @@ if TYPE_CHECKING:
 
 
 class Work(Protocol):
-    """What a room trains.
+    """What a room trains."""
 
-    Attributes:
-        module: its forward takes a batch and gives the weighted loss terms by name, tensors without
-            dimensions, whose sum is minimised. Names that begin with "_" are figures that are only recorded.
-            Of several processes the mean is minimised (see `kinmo_models.training.distributed`).
-        config: the room's whole config, a frozen dataclass with a section `training`.
-        about: JSON values for meta.json: `kind` ("retrieval", ...), `dataset`, `dataset_fingerprint`,
-            `split_fingerprints`, ... A run goes on only while kind and fingerprints stay as they were.
-    """
+    @property
+    def module(self) -> nn.Module:
+        """What learns.
 
-    module: nn.Module
-    config: Any
-    about: Mapping[str, Any]
+        Its forward takes a batch and gives the weighted loss terms by name, tensors without dimensions, whose
+        sum is minimised; names that begin with "_" are figures that are only recorded. Of several processes the
+        mean is minimised (see `kinmo_models.training.distributed`).
+        """
+
+    @property
+    def config(self) -> Any:
+        """The room's whole config, a frozen dataclass with a section `training`."""
+
+    @property
+    def about(self) -> Mapping[str, Any]:
+        """JSON values for meta.json: `kind` ("retrieval", ...), `dataset`, `dataset_fingerprint`, ...
+
+        A run goes on only while `kind` and all whose names end in `fingerprint(s)` stay as they were.
+        """
 
     def steps(self, world: int) -> int:
         """Steps of an epoch over so many processes."""

@@ -13,7 +13,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from kinmo_models.training.distributed import gather_rows, main_first, mean_count, on_main, world_size
+from kinmo_models.training.distributed import gather_rows, mean_count, on_main, world_size
 
 
 def test_alone_nothing_changes() -> None:
@@ -23,8 +23,6 @@ def test_alone_nothing_changes() -> None:
     assert mean_count(torch.tensor(5)) == 5.0
     assert mean_count(7) == 7.0
     assert on_main(lambda: {"a": 1}) == {"a": 1}
-    with main_first():
-        pass
 
 
 def test_processes_that_would_each_train_alone_are_told() -> None:
