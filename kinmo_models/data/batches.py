@@ -43,6 +43,7 @@ class DataSettings:
             third time 4 rows less; "none" leaves them.
         field_drop: in training, probability that all 21 fields of an item say that they are not determined.
         single_field_drop: the same for each field by itself.
+        stride: only every n-th frame is shown, from the first on; 1 shows all.
         bucket: so many batches are sorted by length together before they are cut; 0 and 1 sort nothing.
         prefetch: batches made ahead in a thread; 0 makes each when it is asked for.
     """
@@ -54,6 +55,7 @@ class DataSettings:
     crop: Literal["none", "units"] = "none"
     field_drop: float = 0.0
     single_field_drop: float = 0.0
+    stride: int = 1
     bucket: int = 8
     prefetch: int = 0
 
@@ -62,6 +64,7 @@ class DataSettings:
             "batch_size": 1,
             "min_frames": _UNIT,
             "max_frames": self.min_frames,
+            "stride": 1,
             "bucket": 0,
             "prefetch": 0,
         }
@@ -405,7 +408,7 @@ class MotionBatches:
         """Gather one batch."""
         motions, mirrored = self._items.motion[items], plan.mirrored[items]
         rows = [
-            self._store.features(index, turned)[start : start + length]
+            self._store.features(index, turned)[start : start + length : self.settings.stride]
             for index, turned, start, length in zip(
                 motions.tolist(),
                 mirrored.tolist(),
@@ -420,7 +423,7 @@ class MotionBatches:
         return Batch(
             indices=torch.from_numpy(motions),
             features=torch.from_numpy(self._statistics.normalise(np.concatenate(rows))),
-            lengths=torch.from_numpy(plan.length[items]),
+            lengths=torch.from_numpy(-(-plan.length[items] // self.settings.stride)),
             caption=self._texts(caption),
             groups=self._texts(fields[:, :_GROUPS]),
             interactions=self._texts(fields[:, _GROUPS:]),

@@ -17,9 +17,8 @@ def sinusoids(positions: Tensor, width: int) -> Tensor:
 
     Source: Vaswani et al. 2017, as in TMR.
     """
-    rates = torch.exp(
-        torch.arange(0, width, 2, device=positions.device, dtype=torch.float32) * (-math.log(10_000.0) / width)
-    )
+    even = torch.arange(0, width, 2, device=positions.device, dtype=torch.float32)
+    rates = torch.exp(even * (-math.log(10_000.0) / width))
     angles = positions[:, None].float() * rates
     return torch.stack([angles.sin(), angles.cos()], dim=2).flatten(1)[:, :width]
 

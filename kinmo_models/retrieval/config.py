@@ -1,4 +1,4 @@
-"""Settings of the retrieval model. The defaults are `base`, the paper's and TMR's; `tiny.yaml` says what differs."""
+"""Settings of the retrieval model: the defaults are `base`, the sizes of paper and TMR."""
 
 from __future__ import annotations
 
@@ -10,16 +10,19 @@ from typing import Literal
 from kinmo_models.data.batches import DataSettings
 from kinmo_models.training.config import TrainingConfig, load_preset, setting
 
+
 @dataclass(frozen=True)
 class ModelConfig:
     """Sizes, and which levels of text there are.
 
     Attributes:
-        levels: "G": the global caption alone (TMR); "GJ": and the six joint-group texts; "GJI": and the fifteen
-            interaction texts.
+        levels: "G": the global caption alone (TMR); "GJ": and the six joint-group texts; "GJI": and the
+            fifteen interaction texts.
         cross_attention: finer levels ask coarser ones (KinMo, Eq. 4).
         width: of latents and layers.
-        layers: of each encoder and of the decoder.
+        layers: of the motion encoder.
+        text_layers: of each text encoder.
+        decoder_layers: of the decoder.
         heads: of attention.
         inner: width inside the feed-forward layers.
         dropout: probability.
@@ -29,6 +32,8 @@ class ModelConfig:
     cross_attention: bool = True
     width: int = setting(256, least=8)
     layers: int = setting(6, least=1)
+    text_layers: int = setting(6, least=1)
+    decoder_layers: int = setting(6, least=1)
     heads: int = setting(4, least=1)
     inner: int = setting(1024, least=8)
     dropout: float = setting(0.1, least=0, most=0.9)
@@ -48,7 +53,8 @@ class LossConfig:
         kl: of the four Kullback-Leibler divergences.
         latent: of the distance between a motion's latent and its text's.
         reconstruction: of the distance between the motion and what is decoded from the latents.
-        reconstruct: "all" levels' text latents are decoded, or one "drawn" for each motion.
+        reconstruct: of each motion "all" latents are decoded, its own and those of its texts at all levels;
+            or one "drawn", which costs a fraction and has the same expectation.
         alike_above: motions whose captions' sentence embeddings have a cosine similarity above this (and, at
             finer levels, the same finer texts) are no negatives of each other.
     """

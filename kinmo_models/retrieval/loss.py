@@ -15,7 +15,6 @@ from kinmo_models.retrieval.config import LossConfig
 from kinmo_models.retrieval.model import RetrievalModel
 from kinmo_models.training.distributed import gather_rows, mean_count
 
-
 _FIELDS_OF_LEVEL: Final = (0, len(GROUP_NAMES), len(FIELDS))
 
 
@@ -47,24 +46,25 @@ class RetrievalLoss(nn.Module):
         return terms | self._reconstruction(batch, z_motion, z_texts)
 
     def _reconstruction(self, batch: Batch, z_motion: Tensor, z_texts: list[Tensor]) -> dict[str, Tensor]:
-        """Decode the motion's latent and the texts', and hold them against the motion's valid frames.
+        """Decode the latents of motions and texts, and hold them against the motions' valid frames.
 
-        Summed over the levels. The motion's own latent is the same at each level, so it is decoded once and
-        counted once per level. With `reconstruct: drawn`, each motion's text latent is that of one level
-        drawn at random, again counted once per level: the same expectation for half the work.
+        Summed over the levels, at each the motion's latent and the text's. The motion's own is the same at
+        each level, so it is decoded once and counted once per level. With `reconstruct: drawn` a motion's
+        latent is drawn from all of these, and counts for all of them.
         """
         levels = len(z_texts)
+        weight = self.config.reconstruction
         if self.config.reconstruct == "drawn":
-            drawn = torch.randint(levels, (len(z_motion), 1), device=z_motion.device)
-            stacked = torch.stack(z_texts, 1)
-            z_texts = [stacked.gather(1, drawn[..., None].expand(-1, 1, stacked.shape[2])).squeeze(1)]
+            choices = torch.stack([*[z_motion] * levels, *z_texts], 1)
+            drawn = torch.randint(2 * levels, (len(choices),), device=choices.device)
+            decoded = self.model.decoder(choices[torch.arange(len(choices)), drawn], batch.lengths)
+            return {"reconstruction/drawn": weight * 2 * levels * _far(decoded, batch.features)}
         latents = torch.cat([z_motion, *z_texts])
-        decoded = self.model.decoder(latents, batch.lengths.repeat(1 + len(z_texts)))
+        decoded = self.model.decoder(latents, batch.lengths.repeat(1 + levels))
         motion, *texts = (_far(one, batch.features) for one in decoded.split(len(batch.features)))
-        weight = self.config.reconstruction * levels
         return {
-            "reconstruction/motion": weight * motion,
-            "reconstruction/text": weight * torch.stack(texts).mean(),
+            "reconstruction/motion": weight * levels * motion,
+            "reconstruction/text": weight * torch.stack(texts).sum(),
         }
 
 

@@ -33,7 +33,7 @@ class FinerLevel(nn.Module):
 
     def __init__(self, config: ModelConfig, token_width: int) -> None:
         super().__init__()
-        self.encoder = _encoder(config, token_width)
+        self.encoder = _encoder(config, token_width, config.text_layers)
         self.cross = CrossAttention(config.width, config.heads) if config.cross_attention else None
         self.norm_finer = nn.LayerNorm(config.width)
         self.norm_coarser = nn.LayerNorm(config.width)
@@ -69,15 +69,15 @@ class RetrievalModel(nn.Module):
     def __init__(self, config: ModelConfig, token_width: int) -> None:
         super().__init__()
         self.levels = LEVELS[: LEVELS.index(config.levels) + 1]
-        self.motion_encoder = _encoder(config, NUM_FEATURES)
-        self.caption_encoder = _encoder(config, token_width)
+        self.motion_encoder = _encoder(config, NUM_FEATURES, config.layers)
+        self.caption_encoder = _encoder(config, token_width, config.text_layers)
         finer = len(self.levels) - 1
         self.finer = nn.ModuleList(FinerLevel(config, token_width) for _ in range(finer))
         self.group_embedding = nn.Embedding(len(GROUP_NAMES), config.width) if finer else None
         self.decoder = SequenceDecoder(
             NUM_FEATURES,
             width=config.width,
-            layers=config.layers,
+            layers=config.decoder_layers,
             heads=config.heads,
             inner=config.inner,
             dropout=config.dropout,
@@ -123,11 +123,11 @@ class RetrievalModel(nn.Module):
         return groups, groups[_PAIR_GROUPS.to(groups.device)].sum(1)
 
 
-def _encoder(config: ModelConfig, inputs: int) -> SequenceEncoder:
+def _encoder(config: ModelConfig, inputs: int, layers: int) -> SequenceEncoder:
     return SequenceEncoder(
         inputs,
         width=config.width,
-        layers=config.layers,
+        layers=layers,
         heads=config.heads,
         inner=config.inner,
         dropout=config.dropout,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -19,16 +19,16 @@ from kinmo_models.metrics.ranking import ranking, ranks
 from kinmo_models.retrieval.config import RetrievalConfig
 from kinmo_models.retrieval.loss import RetrievalLoss
 from kinmo_models.retrieval.model import RetrievalModel
+from kinmo_models.retrieval.retriever import KIND
 from kinmo_models.training.checkpoint import WEIGHTS
 from kinmo_models.training.config import to_yaml
+from kinmo_models.training.folder import CONFIG
 from kinmo_models.training.loop import Outcome, seed_all, train
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
     from rich.console import Console
 
-KIND: Final = "retrieval"
-CONFIG: Final = "config.yaml"
 TRAIN, VAL = "train", "val"
 
 # Told: what is being done, how much of it is done, how much there is.

@@ -57,9 +57,7 @@ def test_decoder_layer_equals_pytorchs_with_a_memory_of_one_token():
         cross.out_proj.bias.copy_(out.bias)
     rows, memory = torch.randn(12, WIDTH), torch.randn(2, WIDTH)
     expected = theirs(rows.view(2, 6, WIDTH), memory[:, None])
-    torch.testing.assert_close(
-        ours(rows, memory, pack([6, 6])), expected.flatten(0, 1), atol=1e-5, rtol=1e-4
-    )
+    torch.testing.assert_close(ours(rows, memory, pack([6, 6])), expected.flatten(0, 1), atol=1e-5, rtol=1e-4)
 
 
 def test_cross_attention_is_equation_4():

@@ -1,0 +1,243 @@
+"""A trained retrieval model, to encode motions and texts with.
+
+retriever = Retriever.from_pretrained("RUN")
+similarity = retriever.encode_texts(["a person waves"]) @ retriever.encode_features(motions).T
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from kinmo_annotate.schema.features import joints_to_features
+from kinmo_annotate.schema.records import NOT_DETERMINED
+from kinmo_annotate.schema.skeleton import FIELDS, GROUP_NAMES
+from kinmo_models.data.batches import Texts
+from kinmo_models.data.statistics import Statistics
+from kinmo_models.data.tokens import TokenStore
+from kinmo_models.layers.language import LanguageModel
+from kinmo_models.retrieval.config import RetrievalConfig
+from kinmo_models.retrieval.index import model_fingerprint
+from kinmo_models.retrieval.model import LEVELS, RetrievalModel
+from kinmo_models.training.checkpoint import META, WEIGHTS, resolve_model
+from kinmo_models.training.config import from_yaml
+from kinmo_models.training.errors import TrainingError
+from kinmo_models.training.folder import CONFIG
+
+Vectors = NDArray[np.float32]
+
+KIND: Final = "retrieval"
+_AT_ONCE: Final = 128  # motions or queries in one forward
+_KEPT: Final = 64  # from so many texts on, token features are kept on disk: a search need not write any
+_AGAIN: Final = "Copy the model's folder again, or train it again."
+
+
+class Retriever:
+    """Encodes motions and texts as unit vectors whose dot product is their cosine similarity.
+
+    Attributes:
+        levels: of text that the model knows: "G", "GJ", "GJI", or the first of these.
+        meta: what its meta.json says: dataset, seed, validation, ...
+        config: the settings that it was trained with.
+        fingerprint: digest of weights, settings and statistics.
+    """
+
+    def __init__(self, folder: Path, device: str, cache_dir: Path | None) -> None:
+        self.meta = _read_meta(folder)
+        self.config = from_yaml(RetrievalConfig, folder / CONFIG)
+        self.fingerprint = model_fingerprint(folder)
+        self._statistics = Statistics.load(folder)
+        self._device, self._cache_dir = device, cache_dir
+        model = RetrievalModel(self.config.model, int(self.meta["language"]["width"]))
+        _load_weights(model, folder / WEIGHTS)
+        self._model = model.to(device).eval()
+        self.levels = self._model.levels
+
+    @classmethod
+    def from_pretrained(
+        cls, model: str | Path, *, device: str | None = None, cache_dir: Path | None = None
+    ) -> Retriever:
+        """Load a trained model.
+
+        Args:
+            model: a RUN folder (its best checkpoint), a checkpoint's folder, or a name on the hub.
+            device: "cpu", "cuda", ...; None is a GPU where there is one.
+            cache_dir: root of the caches; None is the user's.
+
+        Raises:
+            TrainingError: there is no such model, it is damaged, or it is of another kind.
+        """
+        chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        return cls(resolve_model(model), chosen, cache_dir)
+
+    # motions -----------------------------------------------------------------------------------------------
+
+    def encode_motions(self, joints: Sequence[ArrayLike]) -> Vectors:
+        """Encode motions.
+
+        Args:
+            joints: n motions (T, 22, 3), metres, y up, 20 frames per second.
+
+        Returns:
+            (n, d) float32 unit rows.
+
+        Raises:
+            MotionError: one of them is not usable.
+        """
+        return self.encode_features(
+            [joints_to_features(one, f"motion {n}") for n, one in enumerate(joints, 1)]
+        )
+
+    def encode_features(self, features: Sequence[NDArray[np.float32]]) -> Vectors:
+        """Encode motions given as HumanML3D features.
+
+        Of longer motions than the model was trained with, the first frames count.
+
+        Args:
+            features: n arrays (T', 263), not normalised.
+
+        Returns:
+            (n, d) float32 unit rows.
+        """
+        data = self.config.data
+        rows = [one[: data.max_frames : data.stride] for one in features]
+        order = np.argsort([len(one) for one in rows], kind="stable")  # neighbours of like length
+        vectors = np.empty((len(rows), self.config.model.width), np.float32)
+        for places in _portions(order):
+            packed = torch.from_numpy(np.concatenate([rows[place] for place in places]))
+            lengths = torch.tensor([len(rows[place]) for place in places])
+            normalised = self._statistics.normalise(packed).to(self._device)
+            with torch.inference_mode():
+                vectors[places] = _unit(self._model.encode_motion(normalised, lengths).mean)
+        return vectors
+
+    # texts -------------------------------------------------------------------------------------------------
+
+    def encode_texts(
+        self,
+        captions: Sequence[str],
+        fields: Sequence[Mapping[str, str]] | None = None,
+        level: str | None = None,
+    ) -> Vectors:
+        """Encode texts.
+
+        Args:
+            captions: n global texts.
+            fields: for each, sentences by group or pair; those that are missing or empty are not determined.
+            level: "G", "GJ" or "GJI"; None is the finest that the model has where there are fields, else "G".
+
+        Returns:
+            (n, d) float32 unit rows.
+
+        Raises:
+            ValueError: a level that the model does not have, or an unknown field.
+        """
+        depth = self._depth(level, fields is not None)
+        sentences = [_sentences(one) for one in fields or [{}] * len(captions)]
+        if len(sentences) != len(captions):
+            raise ValueError(f"{len(captions)} captions, but fields for {len(sentences)}")
+        tokens = self._tokens(captions, sentences if depth else [])
+        vectors = np.empty((len(captions), self.config.model.width), np.float32)
+        for places in _portions(np.arange(len(captions))):
+            chosen = [sentences[place] for place in places]
+            groups, rest = ([one[part] for one in chosen] for part in _PARTS)
+            asked: list[Any] = [[captions[place] for place in places], groups, rest]
+            texts = [tokens.texts(one) for one in asked[: depth + 1]]
+            with torch.inference_mode():
+                encoded = self._model.encode_text(*(one.to(self._device) for one in texts))[depth]
+                vectors[places] = _unit(encoded.mean)
+        return vectors
+
+    def _depth(self, level: str | None, has_fields: bool) -> int:
+        if level is None:
+            return len(self.levels) - 1 if has_fields else 0
+        if level not in self.levels:
+            raise ValueError(f"the model has the levels {', '.join(self.levels)}, not {level}")
+        return LEVELS.index(level)
+
+    def _tokens(self, captions: Sequence[str], sentences: Sequence[Sequence[str]]) -> _TokenFeatures:
+        distinct = list(dict.fromkeys([*captions, *(text for one in sentences for text in one)]))
+        if len(distinct) < _KEPT:
+            return _TokenFeatures(dict(zip(distinct, self._language.encode(distinct), strict=True)))
+        store = TokenStore.of(distinct, self._language, self._cache_dir)
+        packed, lengths = store.gather(store.ids(distinct))
+        return _TokenFeatures(dict(zip(distinct, np.split(packed, np.cumsum(lengths)[:-1]), strict=True)))
+
+    @cached_property
+    def _language(self) -> LanguageModel:
+        language = LanguageModel.open(self.config.language, self._device)
+        trained = self.meta["language"]["fingerprint"]
+        if language.fingerprint != trained:
+            reason = f"is not the {language.name} that the model was trained with"
+            raise TrainingError(language.name, reason, "Give the same language model, or train again.")
+        return language
+
+
+class _TokenFeatures:
+    """Token features by text."""
+
+    def __init__(self, known: Mapping[str, Vectors]) -> None:
+        self._known = known
+
+    def texts(self, asked: Sequence[str] | Sequence[Sequence[str]]) -> Texts:
+        """Give each distinct text once: of n texts, or of n lists of equally many."""
+        array = np.array(asked, dtype=object)
+        number = {text: place for place, text in enumerate(dict.fromkeys(array.ravel()))}
+        features = [self._known[text] for text in number]
+        which = np.array([number[text] for text in array.ravel()]).reshape(array.shape)
+        lengths = torch.tensor([len(one) for one in features])
+        return Texts(torch.from_numpy(np.concatenate(features)), lengths, torch.from_numpy(which))
+
+
+_PARTS: Final = (slice(0, len(GROUP_NAMES)), slice(len(GROUP_NAMES), len(FIELDS)))
+
+
+def _sentences(fields: Mapping[str, str]) -> list[str]:
+    """Give the 21 sentences in order."""
+    unknown = sorted(set(fields) - set(FIELDS))
+    if unknown:
+        raise ValueError(f"unknown fields {', '.join(unknown)}; there are {', '.join(FIELDS)}")
+    return [text if (text := fields.get(name)) and text.strip() else NOT_DETERMINED for name in FIELDS]
+
+
+def _portions(order: NDArray[np.intp]) -> Iterator[NDArray[np.intp]]:
+    for start in range(0, len(order), _AT_ONCE):
+        yield order[start : start + _AT_ONCE]
+
+
+def _unit(latents: torch.Tensor) -> Vectors:
+    vectors: Vectors = torch.nn.functional.normalize(latents.float(), dim=1).cpu().numpy()
+    return vectors
+
+
+def _read_meta(folder: Path) -> dict[str, Any]:
+    """Read meta.json of a retrieval model."""
+    path = folder / META
+    try:
+        meta: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        kind, language = meta["kind"], meta.get("language")
+    except (OSError, ValueError, KeyError, TypeError):
+        raise TrainingError(path, "is damaged", _AGAIN) from None
+    if kind != KIND:
+        remedy = "Give a folder that `kinmo train retrieval` wrote."
+        raise TrainingError(folder, f"holds a model of the kind {kind}, not {KIND}", remedy)
+    if not isinstance(language, dict) or not {"width", "fingerprint"} <= set(language):
+        raise TrainingError(path, "is damaged", _AGAIN)
+    return meta
+
+
+def _load_weights(model: RetrievalModel, path: Path) -> None:
+    try:
+        model.load_state_dict(load_file(path))
+    except (OSError, SafetensorError, RuntimeError):
+        reason = "does not hold the weights that config.yaml speaks of" if path.exists() else "is missing"
+        raise TrainingError(path, reason, _AGAIN) from None
