@@ -35,13 +35,11 @@ class FinerLevel(nn.Module):
         super().__init__()
         self.encoder = _encoder(config, token_width, config.text_layers)
         self.cross = CrossAttention(config.width, config.heads) if config.cross_attention else None
-        self.norm_finer = nn.LayerNorm(config.width)
-        self.norm_coarser = nn.LayerNorm(config.width)
+        norm: type[nn.Module] = nn.LayerNorm if config.cross_attention else nn.Identity
+        self.norm_finer, self.norm_coarser = norm(config.width), norm(config.width)
         self.norm_feed_forward = nn.LayerNorm(config.width)
         self.feed_forward = FeedForward(config.width, config.inner, config.dropout)
         self.dropout = Dropout(config.dropout)
-        if self.cross is None:
-            self.norm_finer, self.norm_coarser = nn.Identity(), nn.Identity()
 
     def forward(self, texts: Texts, places: Tensor, coarser: Tensor) -> tuple[Tensor, Gaussian]:
         """Encode the n texts of each motion.

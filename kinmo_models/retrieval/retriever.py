@@ -1,8 +1,4 @@
-"""A trained retrieval model, to encode motions and texts with.
-
-retriever = Retriever.from_pretrained("RUN")
-similarity = retriever.encode_texts(["a person waves"]) @ retriever.encode_features(motions).T
-"""
+"""A trained retrieval model, to encode motions and texts with."""
 
 from __future__ import annotations
 
@@ -43,6 +39,8 @@ _AGAIN: Final = "Copy the model's folder again, or train it again."
 
 class Retriever:
     """Encodes motions and texts as unit vectors whose dot product is their cosine similarity.
+
+    `Retriever.from_pretrained("RUN").encode_texts(["a person waves"])`
 
     Attributes:
         levels: of text that the model knows: "G", "GJ", "GJI", or the first of these.
