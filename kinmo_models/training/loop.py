@@ -18,7 +18,8 @@ import itertools
 import math
 import random
 import time
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -283,7 +284,7 @@ class _Loop:
         rate = learning_rate(self.config, step, self.total)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        try:
+        with _memory_told(f"step {step + 1}"):
             terms = self.step_module(batch.to(self.accelerator.device))
             loss = torch.stack([x for name, x in terms.items() if not name.startswith("_")]).sum()
             self.accelerator.backward(loss)
@@ -291,8 +292,6 @@ class _Loop:
                 self.accelerator.clip_grad_norm_(self.step_module.parameters(), self.config.clip_norm)
             self.optimizer.step()
             self.optimizer.zero_grad()
-        except (torch.OutOfMemoryError, MemoryError) as error:
-            raise _no_memory(step + 1, error) from None
         values = torch.stack([x.detach().float() for x in (loss, *terms.values())])
         self.progress.step = step + 1
         self.pending.append(_Pending(step + 1, rate, ("loss", *terms), values))
@@ -349,7 +348,7 @@ class _Loop:
         step = self.progress.step
         seed_all(self.config.seed, step, self.rank, 1)
         self.module.eval()
-        with torch.no_grad(), self.accelerator.autocast():
+        with _memory_told("validation"), torch.no_grad(), self.accelerator.autocast():
             figures = {name: float(value) for name, value in self.work.validate(self.accelerator).items()}
         self.step_module.train()
         if not figures:
@@ -412,9 +411,21 @@ def _fill_moments(optimizer: torch.optim.Optimizer) -> None:
             optimizer.state[p] = {"step": step, **moments}
 
 
-def _no_memory(step: int, error: BaseException) -> TrainingError:
-    remedy = "Make batches smaller with --set data.batch_size=..., or set training.precision to bf16."
-    return TrainingError(f"step {step}", f"out of memory ({type(error).__name__})", remedy)
+@contextmanager
+def _memory_told(where: str) -> Iterator[None]:
+    """Say what to change where memory runs out, of a GPU or of the machine."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if (
+            isinstance(error, RuntimeError)
+            and "out of memory" not in str(error)
+            and "allocate" not in str(error)
+        ):
+            raise
+        reason = f"out of memory ({' '.join(str(error).split())[:120]})"
+        remedy = "Make batches smaller with --set data.batch_size=..., or set training.precision to bf16."
+        raise TrainingError(where, reason, remedy) from None
 
 
 def _not_finite(step: int, name: str, value: float, config: TrainingConfig) -> TrainingError:

@@ -6,12 +6,16 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from kinmo_models.training.folder import BOARD, LOSSES, VALIDATION, cut_back
 
 _NO_BOARD = (
     "TensorBoard is not installed: losses go to losses.jsonl alone (pip install 'kinmo[train]' adds it)"
+)
+
+_BOARD_EVERY: Final = (
+    10  # steps; a point takes TensorBoard a tenth of a millisecond, and there are many figures
 )
 
 
@@ -28,7 +32,7 @@ class Records:
     def step(self, line: Mapping[str, Any]) -> None:
         """Write one step: step, epoch, learning_rate, loss, terms, seconds."""
         self._losses.write(json.dumps(line) + "\n")
-        if self._board is not None:
+        if self._board is not None and (line["step"] - 1) % _BOARD_EVERY == 0:
             figures = {"loss": line["loss"], "learning_rate": line["learning_rate"], **line["terms"]}
             self._show("train", figures, line["step"])
 

@@ -21,8 +21,8 @@ class Work(Protocol):
         """What learns.
 
         Its forward takes a batch and gives the weighted loss terms by name, tensors without dimensions, whose
-        sum is minimised; names that begin with "_" are figures that are only recorded. Of several processes the
-        mean is minimised (see `kinmo_models.training.distributed`).
+        sum is minimised; names that begin with "_" are figures that are only recorded. Of several processes
+        the mean is minimised (see `kinmo_models.training.distributed`).
         """
 
     @property

@@ -176,14 +176,24 @@ def test_too_little_data_is_told_before_anything_is_written(run, tmp_path: Path)
     assert not (tmp_path / "RUN").exists()
 
 
-def test_no_memory_says_what_to_change(run, toy) -> None:
+@pytest.mark.parametrize("device", ["GPU", "machine"])
+def test_no_memory_says_what_to_change(run, toy, device: str) -> None:
     work = toy.ToyWork(toy.ToyConfig())
 
     def greedy(batch):
-        raise torch.OutOfMemoryError("CUDA out of memory")
+        if device == "GPU":
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        torch.empty(1 << 50)
 
     work.module.forward = greedy
     with pytest.raises(TrainingError, match=r"step 1: out of memory.*data\.batch_size"):
+        run("RUN", work=work)
+
+
+def test_what_is_no_lack_of_memory_is_not_called_so(run, toy) -> None:
+    work = toy.ToyWork(toy.ToyConfig())
+    work.module.second = torch.nn.Linear(3, 3)
+    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
         run("RUN", work=work)
 
 
