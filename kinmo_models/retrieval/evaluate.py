@@ -324,7 +324,7 @@ def evaluate_runs(
     from kinmo_models.layers.language import LanguageModel
     from kinmo_models.retrieval.retriever import Retriever
 
-    retrievers = [Retriever.from_pretrained(run) for run in runs]
+    retrievers = [Retriever.from_pretrained(run, cache_dir=cache_dir) for run in runs]
     store = MotionStore.open(dataset, cache_dir)
     pairs = read_pairs(store, split)
     language = LanguageModel.open(None)

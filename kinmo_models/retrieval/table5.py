@@ -222,7 +222,8 @@ def run_table5(
         if done.interrupted:
             raise KeyboardInterrupt
         queries = list(dict.fromkeys([(variant.level, _texts_of(variant)), (GLOBAL, NONE)]))
-        measured[variant.name].append(evaluate(Retriever.from_pretrained(run), pairs, paired, queries))
+        retriever = Retriever.from_pretrained(run, cache_dir=cache_dir)
+        measured[variant.name].append(evaluate(retriever, pairs, paired, queries))
     stamp = {
         "dataset": str(dataset),
         "dataset_fingerprint": store.fingerprint,

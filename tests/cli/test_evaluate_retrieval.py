@@ -127,6 +127,11 @@ def test_no_dataset_and_no_model(tmp_path: Path, make_dataset: Callable[..., Pat
     nothing = kinmo("evaluate", "retrieval", dataset, dataset)
     assert nothing.exit_code == 1
     assert "holds no trained model" in nothing.stderr
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "meta.json").write_text('{"kind": "tokenizer"}')
+    other = kinmo("evaluate", "retrieval", tmp_path / "other", dataset)
+    assert other.exit_code == 1
+    assert "of the kind tokenizer, not retrieval" in other.stderr
     table = kinmo("evaluate", "retrieval", tmp_path / "D", "--table5", "--out", tmp_path / "T")
     assert table.exit_code == 1
     assert "is not a folder" in table.stderr

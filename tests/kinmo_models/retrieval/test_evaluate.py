@@ -211,7 +211,7 @@ def test_what_makes_figures_doubtful_is_said(store: MotionStore):
 def models(monkeypatch: pytest.MonkeyPatch, store: MotionStore) -> dict[str, SimpleNamespace]:
     """Let any path be a model that embeds texts and motions at random, alike for the same path."""
 
-    def from_pretrained(path: Path) -> SimpleNamespace:
+    def from_pretrained(path: Path, cache_dir: Path) -> SimpleNamespace:
         def features(rows):
             return np.stack([direction_of((str(path), float(one.sum()))) for one in rows])
 

@@ -50,7 +50,8 @@ def training(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, object]]:
     monkeypatch.setattr(table5, "read_pairs", lambda store, split: pairs)
     monkeypatch.setattr("kinmo_models.retrieval.train.train_retrieval", train_retrieval)
     monkeypatch.setattr(
-        "kinmo_models.retrieval.retriever.Retriever", SimpleNamespace(from_pretrained=lambda run: Trained())
+        "kinmo_models.retrieval.retriever.Retriever",
+        SimpleNamespace(from_pretrained=lambda run, cache_dir: Trained()),
     )
     return asked
 
