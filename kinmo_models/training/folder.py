@@ -62,6 +62,8 @@ def check_run(out: Path, config: Any, about: Mapping[str, Any], *, resume: bool)
     old = {**run["config"], **_identity(run["about"])}
     new = {**plain(config), **_identity(about)}
     changed = {key: pair for key, pair in differences(old, new).items() if key not in _allowed(config)}
+    if "kind" in changed:  # all else differs then too
+        changed = {"kind": changed["kind"]}
     if changed:
         listed = ", ".join(f"{key} was {was}, now {now}" for key, (was, now) in changed.items())
         remedy = "Take those as they were, choose another --out, or begin over with --force."
