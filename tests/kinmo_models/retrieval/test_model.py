@@ -51,7 +51,7 @@ def gelu(x: np.ndarray) -> np.ndarray:
 
 
 def test_a_finer_level_is_equation_4_with_residuals_written_out():
-    """h = CrossAtt(Q = finer, K = V = coarser), residual, feed-forward, residual; then pooled over the texts."""
+    """h = CrossAtt(Q = finer, K = V = coarser), residual, feed-forward, residual; pooled over the texts."""
     torch.manual_seed(0)
     level = FinerLevel(SMALL, 5).eval()
     which = torch.randint(4, (3, 6))
