@@ -47,7 +47,7 @@ class Place:
     @cached_property
     def retriever(self) -> Retriever:
         """The trained model."""
-        return load_retriever(self.model, self.silent)
+        return load_retriever(self.model, self.cache_dir, self.silent)
 
     @cached_property
     def store(self) -> MotionStore:
@@ -103,14 +103,14 @@ class Place:
             return MotionIndex.build(retriever, store, folder, lambda stage, more: tell(stage, more, total))
 
 
-def load_retriever(model: str, silent: bool) -> Retriever:
+def load_retriever(model: str, cache_dir: Path | None, silent: bool) -> Retriever:
     """Load a trained model, saying so at a terminal."""
     from kinmo_models.retrieval.retriever import Retriever
 
     if silent:
-        return Retriever.from_pretrained(model)
+        return Retriever.from_pretrained(model, cache_dir=cache_dir)
     with messages().status("loading the model"):
-        return Retriever.from_pretrained(model)
+        return Retriever.from_pretrained(model, cache_dir=cache_dir)
 
 
 @contextmanager

@@ -78,7 +78,7 @@ def search(
     if picture is not None:
         _draw(place, found, queries[0], hits[0], picture)
     if as_json:
-        print_json(_as_json(found, model, level, queries, hits, picture))
+        print_json(_as_json(found, model, queries, hits, picture))
         return
     for one, lines in zip(queries, hits, strict=True):
         _show(one, lines)
@@ -173,7 +173,6 @@ def _show(query: Query, hits: Sequence[Hit]) -> None:
 def _as_json(
     found: MotionIndex,
     model: str,
-    level: str | None,
     queries: Sequence[Query],
     hits: Sequence[Sequence[Hit]],
     picture: Path | None,
@@ -183,7 +182,6 @@ def _as_json(
         "model": model,
         "index": str(found.folder),
         "motions": len(found),
-        "level": level,
         "picture": None if picture is None else str(picture),
         "queries": [
             {

@@ -31,7 +31,9 @@ def run(tmp_path, monkeypatch):
     folder.mkdir()
     (folder / "meta.json").write_text("{}")
     (folder / "model.safetensors").write_bytes(b"weights")
-    monkeypatch.setattr("kinmo_cli._searching.load_retriever", lambda name, silent: StandIn(Path(name)))
+    monkeypatch.setattr(
+        "kinmo_cli._searching.load_retriever", lambda name, cache_dir, silent: StandIn(Path(name))
+    )
     return folder
 
 

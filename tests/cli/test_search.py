@@ -50,7 +50,7 @@ def model(run, arm_motion, monkeypatch):
 
     stand_in = StandIn(arm_motion)
 
-    def load(name, silent):
+    def load(name, cache_dir, silent):
         stand_in.fingerprint = model_fingerprint(Path(name))
         return stand_in
 
