@@ -165,7 +165,9 @@ class Retriever:
     def _tokens(self, captions: Sequence[str], sentences: Sequence[Sequence[str]]) -> _TokenFeatures:
         distinct = list(dict.fromkeys([*captions, *(text for one in sentences for text in one)]))
         if len(distinct) < _KEPT:
-            return _TokenFeatures(dict(zip(distinct, self._language.encode(distinct), strict=True)))
+            # in the precision in which they are kept, so that a text's vector is the same either way
+            features = [one.astype(np.float16).astype(np.float32) for one in self._language.encode(distinct)]
+            return _TokenFeatures(dict(zip(distinct, features, strict=True)))
         store = TokenStore.of(distinct, self._language, self._cache_dir)
         packed, lengths = store.gather(store.ids(distinct))
         return _TokenFeatures(dict(zip(distinct, np.split(packed, np.cumsum(lengths)[:-1]), strict=True)))

@@ -76,7 +76,7 @@ class RetrievalWork:
         seed_all(seed)
         self._model = RetrievalModel(config.model, tokens.width)
         self.module = RetrievalLoss(self._model, config.loss)
-        splits = [split for split in (TRAIN, VAL) if split in store.splits]
+        splits = dict.fromkeys(store.splits)
         self.about: dict[str, Any] = {
             "kind": KIND,
             "dataset": str(dataset),
