@@ -15,8 +15,8 @@ from kinmo_models.layers.packing import Packing, pack
 from kinmo_models.layers.transformer import DecoderLayer, EncoderLayer, sinusoids
 
 _SPECIAL = 2  # the tokens in front of a sequence: one becomes the mean, one the log-variance
-# Taken off the log-variance. Without it (as in TMR) deviations start at 1, as large as the means, and their sums
-# at the finer levels at 3: latents are then mostly noise, and similarities learn slowly.
+# Taken off the log-variance. Without it (as in TMR) deviations start at 1, as large as the means, and their
+# sums at the finer levels at 3: latents are then mostly noise, and similarities learn slowly.
 _START = 4.0
 
 

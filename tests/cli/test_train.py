@@ -47,7 +47,7 @@ def test_a_training_ends_with_a_model_and_the_next_command(small, dataset: Path,
     assert f"see {run}/report.md" in result.stdout.replace("\n", "")
     meta = json.loads((run / "last" / "meta.json").read_text())
     assert meta["kind"] == "retrieval"
-    assert meta["split_fingerprints"].keys() == {"train"}
+    assert meta["split_fingerprints"].keys() == {"train", "test"}
     assert yaml.safe_load((run / "config.yaml").read_text())["model"]["width"] == 16
     assert {path.name for path in (run / "last").iterdir()} >= {"model.safetensors", "statistics.safetensors"}
 
