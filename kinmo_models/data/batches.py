@@ -16,6 +16,7 @@ from kinmo_annotate.schema.records import NOT_DETERMINED, Caption
 from kinmo_annotate.schema.shards import DatasetError
 from kinmo_annotate.schema.skeleton import FIELDS, FPS, GROUP_NAMES
 from kinmo_models.data.motions import MotionStore
+from kinmo_models.data.neighbours import nearest_items, with_neighbours
 from kinmo_models.data.statistics import Statistics
 from kinmo_models.data.tokens import TokenStore
 
@@ -44,6 +45,8 @@ class DataSettings:
         field_drop: in training, probability that all 21 fields of an item say that they are not determined.
         single_field_drop: the same for each field by itself.
         stride: only every n-th frame is shown, from the first on; 1 shows all.
+        neighbours: in training, so many motions whose captions are alike stand in a batch together, so that
+            there is something to tell apart that their captions do not tell; 0 and 1 leave it to chance.
         bucket: so many batches are sorted by length together before they are cut; 0 and 1 sort nothing.
         prefetch: batches made ahead in a thread; 0 makes each when it is asked for.
     """
@@ -56,6 +59,7 @@ class DataSettings:
     field_drop: float = 0.0
     single_field_drop: float = 0.0
     stride: int = 1
+    neighbours: int = 0
     bucket: int = 8
     prefetch: int = 0
 
@@ -65,6 +69,7 @@ class DataSettings:
             "min_frames": _UNIT,
             "max_frames": self.min_frames,
             "stride": 1,
+            "neighbours": 0,
             "bucket": 0,
             "prefetch": 0,
         }
@@ -226,6 +231,10 @@ class MotionBatches:
         self._check_count()
         self._captions = self._caption_ids(captions)
         self._fields = self._field_ids()
+        self._nearest = None
+        if train and settings.neighbours > 1:
+            sentences = tokens.sentences(self._captions[0])
+            self._nearest = nearest_items(sentences, self._items.first, settings.neighbours)
         self._not_determined = int(tokens.ids([NOT_DETERMINED])[0])
 
     def __len__(self) -> int:
@@ -390,7 +399,11 @@ class MotionBatches:
         size = self.settings.batch_size
         if not self._train:
             return [np.arange(first, min(first + size, len(self))) for first in range(0, len(self), size)]
-        order = self._random(epoch, _ORDER).permutation(len(self))[: len(self) // size * size]
+        random = self._random(epoch, _ORDER)
+        order = random.permutation(len(self))
+        if self._nearest is not None:
+            order = with_neighbours(order, self._nearest, self.settings.neighbours, random)
+        order = order[: len(self) // size * size]
         if self.settings.bucket > 1:
             sorted_together = size * self.settings.bucket
             order = np.concatenate(

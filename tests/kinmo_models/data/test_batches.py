@@ -151,9 +151,11 @@ def test_nothing_is_mirrored_unless_asked(room):
     bucket=st.integers(0, 5),
     crop=st.sampled_from(["none", "units"]),
     drop=st.sampled_from([0.0, 0.3]),
+    neighbours=st.sampled_from([0, 3]),
 )
-def test_processes_share_the_batches_of_one(room, seed, epoch, world, train, bucket, crop, drop):
+def test_processes_share_the_batches_of_one(room, seed, epoch, world, train, bucket, crop, drop, neighbours):
     make = {"bucket": bucket, "crop": crop, "field_drop": drop, "single_field_drop": drop, "max_frames": 36}
+    make |= {"neighbours": neighbours, "stride": 1 + neighbours}
     whole = list(room.batches(seed=seed, train=train, **make).epoch(epoch))
     shares = [list(room.batches(seed=seed, train=train, **make).epoch(epoch, r, world)) for r in range(world)]
     assert len(whole) == room.batches(train=train).steps(world)
@@ -209,6 +211,34 @@ def test_buckets_put_like_lengths_together(room):
         return np.mean([np.ptp(batch.lengths.numpy()) for batch in room.batches(bucket=bucket).epoch(0)])
 
     assert spread(7) < 0.5 * spread(0)
+
+
+def test_motions_with_like_captions_stand_in_a_batch_together(
+    make_rows, write_dataset, with_motion, letters, tmp_path
+):
+    """Three kinds of captions, ten motions each; a batch of four holds fewer kinds than by chance."""
+    words = ("aaaa", "mmmm", "zzzz")
+    rows = [
+        with_motion(row, captions=(Caption(words[number % 3]),), features=None)
+        for number, row in enumerate(make_rows(MOTIONS))
+    ]
+    room = make_room(write_dataset({"train": rows}), letters, tmp_path / "cache")
+
+    def kinds(neighbours):
+        """Distinct kinds of each batch, over ten epochs."""
+        batches = room.batches(neighbours=neighbours, bucket=0, mirror=False)
+        return [len({index % 3 for index in b.indices.tolist()}) for n in range(10) for b in batches.epoch(n)]
+
+    assert np.mean(kinds(4)) < 1.8 < 2.2 < np.mean(kinds(0))
+    names = [name for b in room.batches(neighbours=4, batch_size=5).epoch(0) for name in b.motion_ids]
+    assert sorted(names) == sorted(room.store.motion_ids)
+
+
+def test_every_so_many_frames(room):
+    (whole,) = room.batches(train=False, indices=[0, 1, 2]).epoch(0)
+    (third,) = room.batches(train=False, indices=[0, 1, 2], stride=3).epoch(0)
+    for rows, some in zip(split(whole), split(third), strict=True):
+        assert np.array_equal(rows[::3], some)
 
 
 # ---------------------------------------------------------------- evaluation
