@@ -1,0 +1,99 @@
+"""The page on search does what it says: its demo, its ten prompts, and the notebook."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from kinmo_cli import main
+from typer.testing import CliRunner
+
+from kinmo_annotate.sources.procedural.motions import make_motion
+from kinmo_annotate.sources.procedural.registry import KINDS
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = (ROOT / "docs/search.md").read_text("utf-8")
+NOTEBOOK = ROOT / "docs/notebooks/search.ipynb"
+
+PROMPTS = {
+    prompt: set(actions.split(", "))
+    for prompt, actions in re.findall(r"^\| ([^|]+) \| ([a-z_, ]+) \|$", PAGE, re.MULTILINE)
+    if set(actions.split(", ")) <= set(KINDS)
+}
+
+
+def demo_commands() -> list[list[str]]:
+    """The commands of the page's demo, without the program's name."""
+    (block,) = (part for part in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL) if "kinmo data demo" in part)
+    return [shlex.split(line)[1:] for line in block.replace("\\\n", " ").splitlines()]
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    """Run the page's demo in a folder of its own: `motions`, the dataset `demo`, the model `run`."""
+    folder, before = tmp_path_factory.mktemp("search"), Path.cwd()
+    environment = pytest.MonkeyPatch()
+    environment.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+    os.chdir(folder)
+    try:
+        for words in demo_commands():
+            done = CliRunner().invoke(main.app, words)
+            assert done.exit_code == 0, done.stderr
+        yield folder
+    finally:
+        os.chdir(before)
+        environment.undo()
+
+
+def test_there_are_ten_prompts_and_none_is_a_caption():
+    assert len(PROMPTS) == 10
+    phrases = {caption.text for n in range(len(KINDS)) for caption in make_motion(1, n).motion.captions}
+    said = {re.sub(r"^(a person|someone|the person|a figure) |\.$", "", phrase) for phrase in phrases}
+    assert not [prompt for prompt in PROMPTS for phrase in said if phrase in prompt]
+
+
+@pytest.mark.slow
+def test_search_finds_the_right_action_first(demo):
+    """For at least nine of the ten prompts of the page."""
+    kinds = {}
+    for line in (demo / "motions/truth.jsonl").read_text("utf-8").splitlines():
+        row = json.loads(line)
+        kinds[row["motion_id"]] = row["kind"]
+    words = ["search", "-", "--model", "run", "--index", "demo", "--top", "1", "--json"]
+    done = CliRunner().invoke(main.app, words, input="\n".join(PROMPTS))
+    found = {one["query"]: kinds[one["hits"][0]["motion_id"]] for one in json.loads(done.stdout)["queries"]}
+    wrong = {prompt: kind for prompt, kind in found.items() if kind not in PROMPTS[prompt]}
+    assert len(found) == 10
+    assert len(wrong) <= 1, wrong
+
+
+@pytest.mark.slow
+def test_the_demo_draws_what_it_finds(demo):
+    from PIL import Image
+
+    assert Image.open(demo / "sheet.png").width == 1600
+
+
+@pytest.mark.slow
+def test_the_notebook_runs(demo, monkeypatch):
+    nbclient = pytest.importorskip("nbclient", reason="nbclient is in the extra kinmo[notebook]")
+    import nbformat
+
+    monkeypatch.setenv("KINMO_RUN", str(demo / "run"))
+    monkeypatch.setenv("KINMO_DATASET", str(demo / "demo"))
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    resources = {"metadata": {"path": NOTEBOOK.parent}}
+    nbclient.NotebookClient(notebook, timeout=240, resources=resources).execute()
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
+    assert "motions, levels G, GJ, GJI" in "".join(output.get("text", "") for output in outputs)
+    assert sum("image/png" in output.get("data", {}) for output in outputs) == 2
+    assert any("similarity" in output.get("data", {}).get("text/plain", "") for output in outputs)
+
+
+def test_the_notebook_is_kept_without_outputs():
+    cells = json.loads(NOTEBOOK.read_text("utf-8"))["cells"]
+    assert not any(cell.get("outputs") for cell in cells)
