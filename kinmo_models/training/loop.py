@@ -14,12 +14,13 @@ GPU, as they cost speed.
 
 from __future__ import annotations
 
+import ctypes
 import itertools
 import math
 import random
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -132,6 +133,16 @@ def _accelerator(config: TrainingConfig) -> Accelerator:
         remedy = f"Set it to {'bf16' if bf16 else 'fp16'}, or to no."
         raise ConfigError("training.precision", reason, remedy)
     return Accelerator(mixed_precision=config.precision)
+
+
+def _give_back_memory() -> None:
+    """Give freed memory back to the system, where the C library keeps it (glibc).
+
+    Batches of ever other sizes break its heap into pieces: after 100 steps of the tiny retrieval model on a CPU
+    965 MB were held, and 442 after this call.
+    """
+    with suppress(AttributeError, OSError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 class _Step(nn.Module):
@@ -272,6 +283,7 @@ class _Loop:
         if self.progress.step < end:
             given = self.progress.step - number * self.progress.steps
             raise RuntimeError(f"epoch {number} gave {given} batches, {self.progress.steps} were announced")
+        _give_back_memory()
         if (number + 1) % self.config.validate_every == 0 or number + 1 == self.config.epochs:
             self._validate()
         since = time.monotonic() - self.saved_at
