@@ -138,8 +138,8 @@ def _accelerator(config: TrainingConfig) -> Accelerator:
 def _give_back_memory() -> None:
     """Give freed memory back to the system, where the C library keeps it (glibc).
 
-    Batches of ever other sizes break its heap into pieces: after 100 steps of the tiny retrieval model on a CPU
-    965 MB were held, and 442 after this call.
+    Batches of ever other sizes break its heap into pieces: after 100 steps of the tiny retrieval model on a
+    CPU 965 MB were held, and 442 after this call.
     """
     with suppress(AttributeError, OSError, TypeError):
         ctypes.CDLL(None).malloc_trim(0)
