@@ -59,7 +59,7 @@ def misuse(words: list[str], commands: dict[tuple[str, ...], Any], groups: set[s
     rest = iter(words[found:])
     for word in rest:
         flag, _, value = word.partition("=")
-        if not flag.startswith("-") or flag in {"--help", "-h"}:
+        if not flag.startswith("-") or flag in {"-", "--help", "-h"}:
             continue
         if flag not in options or options[flag].param_type_name != "option":
             return f"`kinmo {' '.join(words[:found])}` has no option {flag}"

@@ -1,0 +1,69 @@
+"""How many of the ten prompts of docs/search.md find the right action first, after the demo of that page.
+
+Run: python benchmarks/bench_prompts.py [--work FOLDER]
+Runs the demo's commands as they are written there (minutes on two cores), then each prompt. Prints what was
+found, and ends with exit code 1 where fewer than nine are right. A folder named with --work is kept, and what
+is finished in it is not done again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import shlex
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+PAGE = Path(__file__).resolve().parents[1] / "docs/search.md"
+LEAST = 9
+
+
+def demo_commands(page: str) -> list[list[str]]:
+    """The commands of the page's demo, without the program's name."""
+    (block,) = (part for part in re.findall(r"```sh\n(.*?)```", page, re.DOTALL) if "kinmo data demo" in part)
+    return [shlex.split(line)[1:] for line in block.replace("\\\n", " ").splitlines()]
+
+
+def prompts(page: str) -> dict[str, set[str]]:
+    """Prompt -> kinds of demo motions that are right."""
+    rows = re.findall(r"^\| ([^|`]+) \| ([a-z_, ]+) \|$", page, re.MULTILINE)
+    return {prompt: set(kinds.split(", ")) for prompt, kinds in rows if prompt != "prompt"}
+
+
+def kinmo(work: Path, words: list[str], **options: object) -> subprocess.CompletedProcess[str]:
+    """Run the program in the folder of the demo."""
+    command = [sys.executable, "-m", "kinmo_cli", *words]
+    return subprocess.run(command, cwd=work, check=True, text=True, **options)  # type: ignore[call-overload,no-any-return]
+
+
+def main() -> int:
+    """Run demo and prompts."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--work", type=Path)
+    options = parser.parse_args()
+    page = PAGE.read_text("utf-8")
+    with tempfile.TemporaryDirectory() as temporary:
+        work = options.work or Path(temporary)
+        work.mkdir(parents=True, exist_ok=True)
+        for words in demo_commands(page):
+            if words[:2] != ["data", "demo"] or not (work / words[2]).exists():
+                kinmo(work, words)
+        truth = (work / "motions/truth.jsonl").read_text("utf-8").splitlines()
+        kinds = {row["motion_id"]: row["kind"] for row in map(json.loads, truth)}
+        asked = prompts(page)
+        words = ["search", "-", "--model", "run", "--index", "demo", "--top", "1", "--json"]
+        answer = kinmo(work, words, input="\n".join(asked), stdout=subprocess.PIPE)
+    right = 0
+    for one in json.loads(answer.stdout)["queries"]:
+        found = kinds[one["hits"][0]["motion_id"]]
+        right += found in asked[one["query"]]
+        print(f"{'right' if found in asked[one['query']] else 'WRONG':<6} {one['query']}: {found}")
+    print(f"{right} of {len(asked)} right")
+    return 0 if right >= LEAST else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
