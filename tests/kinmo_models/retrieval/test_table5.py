@@ -14,6 +14,7 @@ from kinmo_annotate.schema.skeleton import FIELDS
 from kinmo_models.data.motions import MotionStore
 from kinmo_models.metrics.intervals import Repeated
 from kinmo_models.retrieval import table5
+from kinmo_models.retrieval.config import load_config
 from kinmo_models.retrieval.evaluate import Pairs
 from kinmo_models.retrieval.protocols import DIRECTIONS, MOTION_TO_TEXT, TEXT_TO_MOTION
 from kinmo_models.retrieval.table5 import VARIANTS, Row, Table5, page, run_table5, verdict
@@ -92,7 +93,7 @@ def test_what_is_written_says_what_it_is_of(dataset: Path, training, tmp_path: P
     store = MotionStore.open(dataset, tmp_path / "cache")
     assert written["split_fingerprint"] == store.split_fingerprint("test")
     assert (written["queries"], written["seeds"], written["split"]) == (12, [1], "test")
-    assert written["config"]["training"]["epochs"] == 40
+    assert written["config"]["training"]["epochs"] == load_config("tiny").training.epochs
     first = written["rows"][0]
     assert first["figures"]["R@1"]["interval"] is None
     assert first["paper"] == {"R@1": 3.67, "R@2": 7.17, "R@3": 10.32, "MedR": 40.0}
