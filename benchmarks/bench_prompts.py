@@ -3,19 +3,22 @@
 Run: python benchmarks/bench_prompts.py [--work FOLDER]
 Runs the demo's commands as they are written there (minutes on two cores), then each prompt. Prints what was
 found, and ends with exit code 1 where fewer than nine are right. A folder named with --work is kept, and what
-is finished in it is not done again.
+is finished in it is not done again. One thread each, so that the figures repeat.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import shlex
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 PAGE = Path(__file__).resolve().parents[1] / "docs/search.md"
 LEAST = 9
@@ -29,8 +32,9 @@ def demo_commands(page: str) -> list[list[str]]:
 
 def prompts(page: str) -> dict[str, set[str]]:
     """Prompt -> kinds of demo motions that are right."""
-    rows = re.findall(r"^\| ([^|`]+) \| ([a-z_, ]+) \|$", page, re.MULTILINE)
-    return {prompt: set(kinds.split(", ")) for prompt, kinds in rows if prompt != "prompt"}
+    table = page.partition("| prompt | action |\n| --- | --- |\n")[2].partition("\n\n")[0]
+    rows = [line.strip("| ").split(" | ") for line in table.splitlines()]
+    return {prompt: set(kinds.split(", ")) for prompt, kinds in rows}
 
 
 def kinmo(work: Path, words: list[str], **options: object) -> subprocess.CompletedProcess[str]:

@@ -21,7 +21,7 @@ from kinmo_annotate.schema.shards import DatasetError
 Vectors = NDArray[np.float32]
 Rows = NDArray[np.int64]
 
-EXACT_MOTIONS: Final = 100_000
+EXACT_MOTIONS: Final = 200_000
 FAISS_REMEDY: Final = "pip install 'kinmo[search]'"
 _CHUNK: Final = 65_536  # rows of a matrix product: 64 MiB at width 256
 _EXACT_ROWS: Final = 20_000  # so many rows that pass a filter are gathered and compared one by one
