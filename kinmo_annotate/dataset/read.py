@@ -36,7 +36,8 @@ def way_on(path: Path) -> str | None:
     """Name the command that goes on with a dataset of a loop or of a round of review; None for others."""
     if (path / ROUNDS_DIR / LOOP_NAME).is_file():
         return f"kinmo annotate loop {path}"
-    rounds, dataset = (path if len(path.parts) > 2 else path.absolute()).parents[:2]
+    rounds = (path if len(path.parts) > 2 else path.absolute()).parent
+    dataset = rounds.parent
     if rounds.name != ROUNDS_DIR or not (dataset / MANIFEST_NAME).is_file():
         return None
     return way_on(dataset) or f"kinmo annotate refine {dataset}"

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from kinmo_annotate.schema.records import NOT_DETERMINED, Caption
 from kinmo_annotate.schema.shards import DatasetError
-from kinmo_annotate.schema.skeleton import FIELDS, FPS, GROUP_NAMES
+from kinmo_annotate.schema.skeleton import FIELDS, GROUP_NAMES
 from kinmo_models.data.motions import MotionStore
 from kinmo_models.data.neighbours import nearest_items, with_neighbours
+from kinmo_models.data.parts import is_whole, keeps_fields, rows_of
 from kinmo_models.data.statistics import Statistics
 from kinmo_models.data.tokens import TokenStore
 
@@ -25,7 +26,6 @@ Bools: TypeAlias = NDArray[np.bool_]
 
 _GROUPS: Final = len(GROUP_NAMES)
 _UNIT: Final = 4  # frames of a motion token
-_WHOLE_FROM: Final = 0.8  # a part of a motion that is as long as this share of it keeps its fields
 # What is drawn for every item of an epoch, by column; the rest of the columns are the single fields.
 _CAPTION, _MIRROR, _WINDOW, _LENGTH, _START, _ALL_FIELDS, _SINGLE_FIELDS = range(7)
 _ITEMS, _ORDER, _BATCHES = range(3)  # streams of random numbers of an epoch
@@ -175,6 +175,7 @@ class _Plan(NamedTuple):
     """What an epoch shows, an entry an item."""
 
     caption: Ints  # ids of the captions
+    sentence: Ints  # ids of the captions where their sentence embeddings are
     mirrored: Bools
     start: Ints
     length: Ints
@@ -208,6 +209,7 @@ class MotionBatches:
         settings: DataSettings,
         seed: int,
         train: bool,
+        sentences: TokenStore | None = None,
     ) -> None:
         """Prepare batches.
 
@@ -219,6 +221,7 @@ class MotionBatches:
             settings: see `DataSettings`.
             seed: of everything drawn.
             train: draw, shuffle and drop the last incomplete batch.
+            sentences: where the captions' sentence embeddings are; None is `tokens`.
 
         Raises:
             DatasetError: nothing is left to show, or too little for one batch of training.
@@ -229,12 +232,14 @@ class MotionBatches:
         self._mirror = train and settings.mirror
         self._items, captions = self._make_items(indices)
         self._check_count()
-        self._captions = self._caption_ids(captions)
+        self._sentences = sentences or tokens
+        self._captions = self._caption_ids(captions, tokens)
+        self._sentence_ids = self._caption_ids(captions, sentences) if sentences else self._captions
         self._fields = self._field_ids()
         self._nearest = None
         if train and settings.neighbours > 1:
-            sentences = tokens.sentences(self._captions[0])
-            self._nearest = nearest_items(sentences, self._items.first, settings.neighbours)
+            known = self._sentences.sentences(self._sentence_ids[0])
+            self._nearest = nearest_items(known, self._items.first, settings.neighbours)
         self._not_determined = int(tokens.ids([NOT_DETERMINED])[0])
 
     def __len__(self) -> int:
@@ -282,9 +287,8 @@ class MotionBatches:
             if not said:
                 self.left_out["motions without a caption"] += 1
             for start, stop, places in self._parts(index, said):
-                rows.append(
-                    (index, start, stop, self._keeps_fields(index, start, stop), len(captions), len(places))
-                )
+                whole = keeps_fields(start, stop, int(self._store.lengths[index]))
+                rows.append((index, start, stop, whole, len(captions), len(places)))
                 captions += [(index, place) for place in places]
         columns = list(zip(*rows, strict=True)) or [()] * len(_Items._fields)
         motion, begin, end, kept, first, count = (np.array(column, np.int64) for column in columns)
@@ -293,11 +297,11 @@ class MotionBatches:
     def _parts(self, index: int, said: Sequence[Caption]) -> Iterator[tuple[int, int, list[int]]]:
         """Give rows start:stop and the captions of each item of a motion."""
         end = max(int(self._store.lengths[index]), int(self._store.mirrored_lengths[index]))
-        whole = [place for place, caption in enumerate(said) if _is_whole(caption)]
+        whole = [place for place, caption in enumerate(said) if is_whole(caption)]
         parts = [(0, end, whole)] if whole else []
         for place, caption in enumerate(said):
-            if not _is_whole(caption):
-                parts.append((int(caption.start_s * FPS), int(caption.end_s * FPS), [place]))
+            if not is_whole(caption):
+                parts.append((*rows_of(caption), [place]))
         if not self._train:
             parts = parts[:1]
         least = self.settings.min_frames if self._train else 1
@@ -311,10 +315,6 @@ class MotionBatches:
         """Rows of a part of a motion, mirrored or not."""
         lengths = (self._store.lengths, self._store.mirrored_lengths)[: 1 + self._mirror]
         return min(min(stop, int(length[index])) - start for length in lengths)
-
-    def _keeps_fields(self, index: int, start: int, stop: int) -> bool:
-        length = int(self._store.lengths[index])
-        return min(stop, length) - start >= _WHOLE_FROM * length
 
     def _check_count(self) -> None:
         """Refuse to show nothing."""
@@ -334,13 +334,13 @@ class MotionBatches:
             "Give motions captions, or allow shorter ones with --set data.min_frames=...",
         )
 
-    def _caption_ids(self, captions: list[tuple[int, int]]) -> Ints:
+    def _caption_ids(self, captions: list[tuple[int, int]], known: TokenStore) -> Ints:
         """Ids (2, captions) of the captions and of the mirrored ones."""
         texts = self._store.texts
-        plain = self._tokens.ids(texts[index].captions[place].text for index, place in captions)
+        plain = known.ids(texts[index].captions[place].text for index, place in captions)
         if not self._mirror:
             return np.stack([plain, plain])
-        turned = self._tokens.ids(texts[index].mirrored_captions[place].text for index, place in captions)
+        turned = known.ids(texts[index].mirrored_captions[place].text for index, place in captions)
         return np.stack([plain, turned])
 
     def _field_ids(self) -> Ints:
@@ -376,7 +376,8 @@ class MotionBatches:
         if self._train:
             dropped |= drawn[:, _ALL_FIELDS, None] < self.settings.field_drop
             dropped |= drawn[:, _SINGLE_FIELDS:] < self.settings.single_field_drop
-        return _Plan(self._captions[mirrored.astype(np.int64), chosen], mirrored, start, length, dropped)
+        said = mirrored.astype(np.int64), chosen
+        return _Plan(self._captions[said], self._sentence_ids[said], mirrored, start, length, dropped)
 
     def _windows(self, drawn: NDArray[np.float64], mirrored: Bools) -> tuple[Ints, Ints]:
         """First row and number of rows of each item."""
@@ -440,7 +441,7 @@ class MotionBatches:
             caption=self._texts(caption),
             groups=self._texts(fields[:, :_GROUPS]),
             interactions=self._texts(fields[:, _GROUPS:]),
-            caption_sentence=torch.from_numpy(self._tokens.sentences(caption)),
+            caption_sentence=torch.from_numpy(self._sentences.sentences(plan.sentence[items])),
             field_ids=torch.from_numpy(fields),
             motion_ids=[self._store.motion_ids[index] for index in motions],
         )
@@ -471,8 +472,3 @@ class MotionBatches:
     def _pinned(self, share: Ints, plan: _Plan) -> Batch:
         batch = self._batch(share, plan)
         return batch.pin_memory() if torch.cuda.is_available() else batch
-
-
-def _is_whole(caption: Caption) -> bool:
-    """Whether a caption is said of the whole motion: from 0 to 0."""
-    return caption.start_s == 0.0 and caption.end_s == 0.0

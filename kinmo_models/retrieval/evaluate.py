@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from kinmo_annotate.schema.records import NOT_DETERMINED
 from kinmo_annotate.schema.shards import DatasetError
-from kinmo_annotate.schema.skeleton import FIELDS, FPS
+from kinmo_annotate.schema.skeleton import FIELDS
+from kinmo_models.data.parts import is_whole, keeps_fields, rows_of
 from kinmo_models.metrics.intervals import Repeated, repeated
 from kinmo_models.metrics.ranking import RECALLS, SMALL_BATCH, Ranking
 from kinmo_models.retrieval.protocols import DIRECTIONS, THRESHOLD, TITLES, Protocol, make_protocols
@@ -56,7 +57,8 @@ class Pairs:
     """The pairs of a split, in the order of the motions' ids: one caption of each motion, the first (TMR).
 
     It is the first that speaks of the whole motion; where each speaks of a part, the motion is cut to the
-    first part, as in TMR, and its sentences, which speak of the whole, are taken for not determined.
+    first part, as in TMR, and the sentences, which speak of the whole, are taken for not determined unless
+    the part is nearly all of it (`kinmo_models.data.parts`).
 
     Attributes:
         motion_ids: N ids, rising.
@@ -82,11 +84,13 @@ def read_pairs(store: MotionStore, split: str) -> Pairs:
     pairs = Pairs()
     for index in sorted(store.select(split), key=lambda index: store.motion_ids[index]):
         texts = store.texts[index]
-        caption = next((one for one in texts.captions if not one.end_s), next(iter(texts.captions), None))
+        caption = next(filter(is_whole, texts.captions), next(iter(texts.captions), None))
         rows, sentences = store.features(index), texts.fields
-        if caption is not None and caption.end_s:
-            rows = rows[int(caption.start_s * FPS) : int(caption.end_s * FPS)]
-            sentences = (NOT_DETERMINED,) * len(FIELDS)
+        if caption is not None and not is_whole(caption):
+            start, stop = rows_of(caption)
+            if not keeps_fields(start, stop, len(rows)):
+                sentences = (NOT_DETERMINED,) * len(FIELDS)
+            rows = rows[start:stop]
         if caption is None or not len(rows):
             pairs.left_out += 1
             continue

@@ -14,7 +14,7 @@ from kinmo_models.data.batches import Batch, MotionBatches
 from kinmo_models.data.motions import MotionStore
 from kinmo_models.data.statistics import Statistics
 from kinmo_models.data.tokens import TokenStore
-from kinmo_models.layers.language import LanguageModel
+from kinmo_models.layers.language import DEFAULT_NAME, LanguageModel
 from kinmo_models.metrics.ranking import ranking, ranks
 from kinmo_models.retrieval.config import RetrievalConfig
 from kinmo_models.retrieval.loss import RetrievalLoss
@@ -65,14 +65,15 @@ class RetrievalWork:
         language = LanguageModel.open(config.language)
         texts = store.distinct_texts(known, mirrored=config.data.mirror)
         tokens = TokenStore.of(texts, language, cache_dir, _about("token features", progress))
+        sentences = _sentence_store(store, known, language, cache_dir)
         self._statistics = Statistics.fit(store, indices, config.data.mirror)
         seed = config.training.seed
-        self._batches = MotionBatches(store, tokens, self._statistics, indices, config.data, seed, train=True)
-        self._val = None
-        if VAL in store.splits:
-            self._val = MotionBatches(
-                store, tokens, self._statistics, store.select(VAL), config.data, seed, train=False
-            )
+
+        def batches(chosen: list[int], train: bool) -> MotionBatches:
+            return MotionBatches(store, tokens, self._statistics, chosen, config.data, seed, train, sentences)
+
+        self._batches = batches(indices, train=True)
+        self._val = batches(store.select(VAL), train=False) if VAL in store.splits else None
         seed_all(seed)
         self._model = RetrievalModel(config.model, tokens.width)
         self.module = RetrievalLoss(self._model, config.loss)
@@ -151,6 +152,21 @@ def train_retrieval(
     """
     work = RetrievalWork(dataset, config, cache_dir=cache_dir, progress=progress)
     return train(work, config.training, out, resume=resume, console=console)
+
+
+def _sentence_store(
+    store: MotionStore, indices: list[int], language: LanguageModel, cache_dir: Path | None
+) -> TokenStore | None:
+    """Open sentence embeddings of the captions; None where the language model's own are such.
+
+    Means of token features of RoBERTa or DistilBERT are nearly all alike; whether captions are is judged by
+    the sentence encoder that comes with KinMo, whatever the language model (TMR has one for it, too).
+    """
+    if language.name == DEFAULT_NAME:
+        return None
+    texts = [store.texts[index] for index in indices]
+    captions = [one.text for said in texts for one in (*said.captions, *said.mirrored_captions)]
+    return TokenStore.of(captions, LanguageModel.open(), cache_dir)
 
 
 def _about(what: str, progress: Progress | None) -> Callable[[int, int], None] | None:

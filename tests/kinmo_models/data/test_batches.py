@@ -234,6 +234,17 @@ def test_motions_with_like_captions_stand_in_a_batch_together(
     assert sorted(names) == sorted(room.store.motion_ids)
 
 
+def test_sentence_embeddings_may_come_from_a_store_of_their_own(room, letters, tmp_path):
+    """Another encoder's, whose ids differ; by default those of the token features."""
+    captions = [one.text for said in room.store.texts for one in (*said.captions, *said.mirrored_captions)]
+    other = TokenStore.of(reversed(captions), letters(), tmp_path / "other")
+    made = MotionBatches(room.store, room.tokens, room.statistics, room.indices, SMALL, 0, True, other)
+    for batch, plain in zip(made.epoch(0), room.batches().epoch(0), strict=True):
+        said = room.said(batch.caption)
+        assert np.array_equal(batch.caption_sentence, other.sentences(other.ids(said)))
+        assert torch.equal(batch.caption_sentence, plain.caption_sentence)  # the same encoder after all
+
+
 def test_every_so_many_frames(room):
     (whole,) = room.batches(train=False, indices=[0, 1, 2]).epoch(0)
     (third,) = room.batches(train=False, indices=[0, 1, 2], stride=3).epoch(0)

@@ -8,11 +8,14 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from kinmo_annotate.schema.shards import DatasetError
+from kinmo_models.data.motions import MotionStore
+from kinmo_models.layers.language import LanguageModel
 from kinmo_models.retrieval.config import load_config
-from kinmo_models.retrieval.train import train_retrieval
+from kinmo_models.retrieval.train import _sentence_store, train_retrieval
 from kinmo_models.training.config import from_yaml
 from kinmo_models.training.errors import ConfigError
 
@@ -76,6 +79,17 @@ def test_wrong_settings_name_the_right_ones(sets, said):
 def test_an_unknown_preset_lists_those_that_there_are():
     with pytest.raises(ConfigError, match="base, tiny"):
         load_config("huge")
+
+
+def test_likeness_of_captions_is_judged_by_one_encoder_whatever_the_language_model(make_dataset, tmp_path):
+    store = MotionStore.open(make_dataset(2), tmp_path / "cache")
+    indices = store.select("train")
+    language = LanguageModel.open()
+    assert _sentence_store(store, indices, language, tmp_path / "cache") is None
+    language.name = "roberta-base"
+    found = _sentence_store(store, indices, language, tmp_path / "cache")
+    text = store.texts[indices[0]].mirrored_captions[0].text
+    np.testing.assert_allclose(np.linalg.norm(found.sentences(found.ids([text]))), 1, atol=1e-5)
 
 
 @pytest.mark.slow
