@@ -39,6 +39,77 @@ def dataset_progress(dataset: Path, silent: bool) -> Iterator[Callable[[int], No
         yield lambda done: bars.advance("motions", done)
 
 
+@contextmanager
+def stages(silent: bool) -> Iterator[Callable[[str, int, int], None]]:
+    """Give what is told a stage, how much of it is done, and how much there is.
+
+    Bars at a terminal; elsewhere a line at most every ten seconds, with rate and time left.
+    """
+    console = messages()
+    if silent:
+        yield lambda stage, done, total: None
+    elif not console.is_terminal:
+        yield StageLines(console).tell
+    else:
+        shown = StageBars(console)
+        try:
+            yield shown.tell
+        finally:
+            shown.close()
+
+
+class StageBars:
+    """A bar per stage. They go when all are full, so that what comes next can show its own."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._tasks: dict[str, TaskID] = {}
+        self.bars: Progress | None = None
+
+    def tell(self, stage: str, done: int, total: int) -> None:
+        """Hear how far a stage is."""
+        if self.bars is None:
+            if done >= total:
+                return
+            self.bars = _rich_progress(self._console)
+            self.bars.start()
+        if stage not in self._tasks:
+            self._tasks[stage] = self.bars.add_task(stage, total=total)
+        self.bars.update(self._tasks[stage], completed=done, total=total)
+        if all(task.finished for task in self.bars.tasks):
+            self.close()
+
+    def close(self) -> None:
+        """Take the bars away."""
+        if self.bars is not None:
+            self.bars.stop()
+            self.bars = None
+            self._tasks.clear()
+
+
+class StageLines:
+    """A line on the stage in hand, now and then: for log files and pipes."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._started: dict[str, tuple[float, int]] = {}
+        self._last = time.monotonic()
+
+    def tell(self, stage: str, done: int, total: int) -> None:
+        """Hear how far a stage is."""
+        now = time.monotonic()
+        began, before = self._started.setdefault(stage, (now, done))
+        if done >= total:
+            del self._started[stage]  # a stage of the same name may begin after it
+            return
+        if now - self._last < _LINE_EVERY_S or now <= began:
+            return
+        self._last, rate = now, (done - before) / (now - began)
+        left = f" ({rate:.1f}/s, about {(total - done) / rate:.0f} s left)" if rate else ""
+        text = f"{stage}: {done:,} of {total:,}{left}"
+        self._console.print(text, markup=False, soft_wrap=True)
+
+
 class Bars:
     """A bar per stage, with rate and time left."""
 

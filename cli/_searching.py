@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from ._common import messages
-from ._progress import _rich_progress
+from ._progress import stages
 
 if TYPE_CHECKING:
     from kinmo_models.data.motions import MotionStore
@@ -22,10 +19,9 @@ if TYPE_CHECKING:
     from kinmo_models.retrieval.retriever import Retriever
 
 CacheOption = Annotated[
-    Path | None, typer.Option("--cache-dir", help="Root of the caches; else the user's cache folder.")
+    Path | None, typer.Option("--cache", "--cache-dir", help="Root of the caches; else the user's.")
 ]
-_LINE_EVERY_S: Final = 10.0
-_NAMES: Final = {"features": "features", "motions": "embeddings", "rows": "vector index"}
+_NAMES: Final = {"motions": "embeddings", "rows": "vector index"}
 
 
 @dataclass
@@ -54,15 +50,10 @@ class Place:
         """The dataset's motions."""
         from kinmo_models.data.motions import MotionStore
 
-        with _progress(self.silent) as tell:
-            told = 0
-
-            def advance(done: int, total: int) -> None:
-                nonlocal told
-                tell("features", done - told, total)
-                told = done
-
-            return MotionStore.open(self.dataset, self.cache_dir, advance)
+        with stages(self.silent) as tell:
+            return MotionStore.open(
+                self.dataset, self.cache_dir, lambda done, total: tell("features", done, total)
+            )
 
     @cached_property
     def model_fingerprint(self) -> str:
@@ -98,9 +89,14 @@ class Place:
         from kinmo_models.retrieval.index import MotionIndex
 
         store, retriever = self.store, self.retriever
-        with _progress(self.silent) as tell:
-            total = len(store.motion_ids)
-            return MotionIndex.build(retriever, store, folder, lambda stage, more: tell(stage, more, total))
+        with stages(self.silent) as tell:
+            done: Counter[str] = Counter()
+
+            def advance(stage: str, more: int) -> None:
+                done[stage] += more
+                tell(_NAMES[stage], done[stage], len(store))
+
+            return MotionIndex.build(retriever, store, folder, advance)
 
 
 def load_retriever(model: str, cache_dir: Path | None, silent: bool) -> Retriever:
@@ -111,43 +107,3 @@ def load_retriever(model: str, cache_dir: Path | None, silent: bool) -> Retrieve
         return Retriever.from_pretrained(model, cache_dir=cache_dir)
     with messages().status("loading the model"):
         return Retriever.from_pretrained(model, cache_dir=cache_dir)
-
-
-@contextmanager
-def _progress(silent: bool) -> Iterator[Callable[[str, int, int], None]]:
-    """Give what is told a stage, how many more, and of how many: bars at a terminal, else a line at times."""
-    console = messages()
-    if silent:
-        yield lambda stage, more, total: None
-    elif not console.is_terminal:
-        yield _lines()
-    else:
-        with _rich_progress(console) as progress:
-            tasks: dict[str, Any] = {}
-
-            def tell(stage: str, more: int, total: int) -> None:
-                if stage not in tasks:
-                    tasks[stage] = progress.add_task(_NAMES[stage], total=total)
-                progress.advance(tasks[stage], more)
-
-            yield tell
-
-
-def _lines() -> Callable[[str, int, int], None]:
-    """Print how far a stage is, at most every ten seconds: for log files and pipes."""
-    done: Counter[str] = Counter()
-    started: dict[str, float] = {}
-    last = time.monotonic()
-
-    def tell(stage: str, more: int, total: int) -> None:
-        nonlocal last
-        now = time.monotonic()
-        begun = started.setdefault(stage, now)
-        done[stage] += more
-        if now - last >= _LINE_EVERY_S and now > begun:
-            last, rate = now, done[stage] / (now - begun)
-            left = f"{rate:.1f}/s, about {(total - done[stage]) / max(rate, 1e-9):.0f} s left"
-            text = f"{_NAMES[stage]}: {done[stage]:,} of {total:,} motions ({left})"
-            messages().print(text, markup=False, soft_wrap=True)
-
-    return tell

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ._common import WRONG_USAGE, JsonOption, console, fail, messages, print_json, warn
-from ._progress import watch
+from ._progress import stages
 from ._tables import add_row, new_table
 
 if TYPE_CHECKING:
@@ -100,7 +99,7 @@ def _measure(
     from kinmo_models.retrieval.evaluate import evaluate_runs
 
     listed = subset.read_text("utf-8").split() if subset else None
-    with _bars() as progress:
+    with stages(as_json) as progress:
         evaluations = evaluate_runs(
             runs, dataset, split, threshold=threshold, listed=listed, cache_dir=cache, progress=progress
         )
@@ -221,19 +220,3 @@ def _read_seeds(text: str) -> list[int]:
     if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
         fail(f"--seeds {text}: not a list of different seeds.", "Write it like --seeds 0,1,2.", WRONG_USAGE)
     return seeds
-
-
-@contextmanager
-def _bars() -> Iterator[Callable[[str, int, int], None]]:
-    """Show at a terminal what is being embedded."""
-    with watch(messages(), silent=not messages().is_terminal) as bars:
-        before: dict[str, int] = {}
-
-        def tell(what: str, done: int, total: int) -> None:
-            if before.get(what, total) >= total:  # the first portion of a model
-                before[what] = 0
-                bars.expect(what, total)
-            bars.advance(what, done - before[what])
-            before[what] = done
-
-        yield tell

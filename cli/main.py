@@ -7,6 +7,7 @@ Loading a group costs the import of its file alone, and listing the groups costs
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from typing import Annotated, Any, Final
 
@@ -108,6 +109,9 @@ def _root(
 
 def run() -> None:
     """Be the program: run the command line, and never end in a traceback unless KINMO_DEBUG=1."""
+    # Read when torch is first imported: on shared cores, threads that wait asleep are several times as fast
+    # as threads that spin.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         app()
     except BrokenPipeError:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ._common import INTERRUPTED, JsonOption, console, messages, print_json, warn
-from ._progress import _rich_progress
+from ._progress import stages
 
 if TYPE_CHECKING:
     from kinmo_models.training.loop import Outcome
@@ -23,7 +20,6 @@ A training writes a folder: the best and the last checkpoint, losses, TensorBoar
 again goes on where it was, after Ctrl-C as after a crash.
 """
 app = typer.Typer(no_args_is_help=True, help=_HELP)
-_LINE_EVERY_S: Final = 10.0
 
 DatasetArgument = Annotated[Path | None, typer.Argument(help="The folder that annotate run wrote.")]
 OutOption = Annotated[
@@ -87,7 +83,7 @@ def retrieval(
     from kinmo_models.retrieval.train import train_retrieval
 
     silent = as_json or not _first_process()
-    with _preparing(silent) as prepared:
+    with stages(silent) as prepared:
         outcome = train_retrieval(
             dataset,
             out,
@@ -148,52 +144,3 @@ def _print(outcome: Outcome, as_json: bool, next_command: str) -> None:
         console().print(line, markup=False, soft_wrap=True)
     if outcome.interrupted:
         warn("stopped before the end. Run the same command again to go on.")
-
-
-@contextmanager
-def _preparing(silent: bool) -> Iterator[Preparing | None]:
-    """Give what shows how the data are made ready: features and token features, the first time."""
-    if silent:
-        yield None
-        return
-    shown = Preparing()
-    try:
-        yield shown
-    finally:
-        shown.close()
-
-
-class Preparing:
-    """A bar at a terminal while something is being prepared, else a line at most every ten seconds."""
-
-    def __init__(self) -> None:
-        self._bars: Any = None
-        self._last = time.monotonic()
-
-    def __call__(self, what: str, done: int, total: int) -> None:
-        """Hear that so much of something is done.
-
-        The bar goes when it is full, so that the training can show its own.
-        """
-        if messages().is_terminal:
-            self._show(what, done, total)
-        elif time.monotonic() - self._last >= _LINE_EVERY_S and done < total:
-            self._last = time.monotonic()
-            messages().print(f"{what}: {done:,} of {total:,}", markup=False, soft_wrap=True)
-
-    def close(self) -> None:
-        """Take the bar away."""
-        if self._bars is not None:
-            self._bars.stop()
-            self._bars = None
-
-    def _show(self, what: str, done: int, total: int) -> None:
-        if self._bars is None:
-            if done >= total:
-                return
-            self._bars = _rich_progress(messages())
-            self._bars.start()
-            self._task = self._bars.add_task(what, total=total)
-        self._bars.update(self._task, description=what, completed=done, total=total)
-        if done >= total:
-            self.close()

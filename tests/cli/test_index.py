@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from kinmo_cli import _searching, main
+from kinmo_cli import main
 from typer.testing import CliRunner
 
 from kinmo_models.retrieval.index import MotionIndex, model_fingerprint
@@ -74,24 +74,3 @@ def test_what_cannot_be_indexed_says_so(run, make_dataset, tmp_path):
     done = kinmo(tmp_path / "no run", make_dataset(4))
     assert done.exit_code == 1
     assert "no such folder" in done.stderr
-
-
-def test_progress_in_a_log_file_is_a_line_now_and_then(monkeypatch, capsys):
-    clock = iter(range(0, 1000, 6))
-    monkeypatch.setattr(_searching.time, "monotonic", lambda: float(next(clock)))
-    monkeypatch.setattr(_searching, "messages", lambda: Console())
-    tell = _searching._lines()
-    for _ in range(4):
-        tell("motions", 300, 1200)
-    assert Console.printed == [
-        "embeddings: 600 of 1,200 motions (100.0/s, about 6 s left)",
-        *Console.printed[1:],
-    ]
-    assert len(Console.printed) == 2
-
-
-class Console:
-    printed: list[str] = []  # noqa: RUF012
-
-    def print(self, text, **settings):
-        self.printed.append(text)

@@ -12,8 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from kinmo_cli import main, train
-from rich.console import Console
+from kinmo_cli import main
 from typer.testing import CliRunner
 
 SMALL = ("training.epochs=2", "data.batch_size=4", "model.width=16", "model.layers=1", "model.inner=16")
@@ -115,20 +114,6 @@ def test_help_has_examples_also_for_several_processes() -> None:
     text = " ".join(kinmo("train", "retrieval", "--help").stdout.split())
     assert "kinmo train retrieval dataset --out run --config tiny" in text
     assert "accelerate launch --multi_gpu --num_processes 2 -m kinmo_cli train retrieval" in text
-
-
-def test_the_bar_of_preparing_goes_when_it_is_full(monkeypatch) -> None:
-    console = Console(force_terminal=True, width=100, color_system=None)
-    monkeypatch.setattr(train, "messages", lambda: console)
-    with train._preparing(silent=False) as shown:
-        shown("features", 1, 2)
-        assert shown._bars is not None
-        shown("features", 2, 2)
-        assert shown._bars is None
-        shown("token features", 5, 5)
-        assert shown._bars is None
-    with train._preparing(silent=True) as shown:
-        assert shown is None
 
 
 def test_python_can_start_the_program_as_a_module() -> None:

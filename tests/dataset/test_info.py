@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
 import kinmo_annotate
 from kinmo_annotate import dataset
+from kinmo_annotate.dataset.read import way_on
 from kinmo_annotate.schema import arrow, shards
 from kinmo_annotate.schema.records import NO_MOVEMENT, NOT_DETERMINED
 from kinmo_annotate.schema.shards import Manifest
 from kinmo_annotate.schema.skeleton import FIELDS
+
+
+@pytest.mark.parametrize("path", ["/", "/d", "d", "."])
+def test_a_dataset_may_lie_at_the_root_of_a_disk(path):
+    assert way_on(Path(path)) is None
 
 
 def test_info_counts(make_dataset, make_rows):
