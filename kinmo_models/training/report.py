@@ -145,7 +145,9 @@ def _draw_validation(axis: Axes, curves: Mapping[str, Curve], config: TrainingCo
             at = int(pick(values[1:])) + 1 if len(values) > 1 else 0
             axis.plot(steps[at], values[at], "*", markersize=13, color="black", label=f"best {name}")
     axis.legend(fontsize=8)
-    _finish(axis, "validation", np.concatenate([values for _, values in curves.values()]))
+    # what an untrained model gives says nothing of the range that matters
+    learned = [values[1:] if len(values) > 1 else values for _, values in curves.values()]
+    _finish(axis, "validation", np.concatenate(learned))
 
 
 def _finish(axis: Axes, title: str, values: NDArray[np.float64]) -> None:

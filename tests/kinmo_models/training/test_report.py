@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kinmo_models.training.config import resolve
+from kinmo_models.training.config import TrainingConfig, resolve
 from kinmo_models.training.loop import train
-from kinmo_models.training.report import _panels, _thinned, write_report
+from kinmo_models.training.report import _draw_validation, _panels, _thinned, write_report
 
 
 @pytest.fixture
@@ -62,6 +62,21 @@ def test_the_picture_is_one(run) -> None:
     with Image.open(run[0] / "losses.png") as picture:
         assert picture.width > 1000
         assert len(picture.convert("RGB").getcolors(1 << 24)) > 20
+
+
+def test_figures_that_start_at_chance_are_drawn_on_a_straight_scale() -> None:
+    from matplotlib.figure import Figure
+
+    def scale(values: list[float]) -> str:
+        axis = Figure().subplots()
+        report._draw_validation(
+            axis, {"recall": (np.arange(len(values)), np.array(values))}, TrainingConfig()
+        )
+        return axis.get_yscale()
+
+    assert scale([2.7, 58.0, 72.0, 84.0]) == "linear"
+    assert scale([900.0, 400.0, 30.0, 1.0]) == "log"
+    assert scale([3.0]) == "linear"
 
 
 def test_without_matplotlib_the_page_comes_with_a_note(run, monkeypatch) -> None:
