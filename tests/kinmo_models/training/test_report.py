@@ -69,9 +69,8 @@ def test_figures_that_start_at_chance_are_drawn_on_a_straight_scale() -> None:
 
     def scale(values: list[float]) -> str:
         axis = Figure().subplots()
-        report._draw_validation(
-            axis, {"recall": (np.arange(len(values)), np.array(values))}, TrainingConfig()
-        )
+        curve = np.arange(len(values)), np.array(values)
+        _draw_validation(axis, {"recall": curve}, TrainingConfig())
         return axis.get_yscale()
 
     assert scale([2.7, 58.0, 72.0, 84.0]) == "linear"
