@@ -11,6 +11,7 @@ gradients of the processes are averaged. Two rules make its gradient that of one
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 from collections.abc import Callable, Mapping
@@ -110,7 +111,20 @@ def open_processes() -> PartialState:
         raise TrainingError(
             "processes", reason, "Start them with accelerate launch --multi_gpu, or torchrun."
         )
+    if started > 1:
+        atexit.unregister(_leave)
+        atexit.register(_leave)
     return state
+
+
+def _leave() -> None:
+    """Take leave of the other processes before Python ends.
+
+    The threads that talk to them would else be cut off while it ends, which now and then aborts a process
+    that had done all its work, and with it the launcher all others.
+    """
+    if dist.is_available() and dist.is_initialized():
+        dist.destroy_process_group()
 
 
 def on_main(work: Callable[[], Any]) -> Any:

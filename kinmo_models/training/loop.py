@@ -109,6 +109,7 @@ def train(
         if main:
             for note in write_report(out, config, outcome):
                 shown.tell(note)
+        accelerator.wait_for_everyone()  # a launcher may end the first process once another has left
     return outcome
 
 
