@@ -194,7 +194,8 @@ def _start(part: nn.Module) -> None:
     """Give weights their first values; a part comes after those inside it (`nn.Module.apply`)."""
     if isinstance(part, nn.Conv1d):
         nn.init.kaiming_normal_(part.weight, nonlinearity="relu")
-        nn.init.zeros_(part.bias)
+        if part.bias is not None:
+            nn.init.zeros_(part.bias)
     if isinstance(part, _Block):
         nn.init.zeros_(part.mix.weight)
 
