@@ -33,7 +33,7 @@ class _Convolution(nn.Conv1d):
     """A convolution that sees 0 where there is no motion, so that a motion is encoded alike in any batch."""
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        return super().forward(x if mask is None else x * mask)
+        return super().forward(x if mask is None else x * mask.to(x.dtype))
 
 
 class _Block(nn.Module):
