@@ -106,8 +106,13 @@ class CrossAttention(nn.Module):
         self.heads = heads
         self.query, self.key, self.value, self.out = (nn.Linear(width, width) for _ in range(4))
 
-    def forward(self, finer: Tensor, coarser: Tensor) -> Tensor:
+    def forward(self, finer: Tensor, coarser: Tensor, present: Tensor | None = None) -> Tensor:
         """Attend from (B, n, d) to (B, m, d).
+
+        Args:
+            finer: what asks.
+            coarser: what answers.
+            present: (B, m) false where nothing is there to answer; at least one true in each row.
 
         Returns:
             (B, n, d).
@@ -116,5 +121,7 @@ class CrossAttention(nn.Module):
             part(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)
             for part, x in ((self.query, finer), (self.key, coarser), (self.value, coarser))
         )
-        mixed: Tensor = self.out(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+        mask = None if present is None else present[:, None, None]
+        told = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        mixed: Tensor = self.out(told.transpose(1, 2).flatten(2))
         return mixed
