@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -49,61 +50,76 @@ def group() -> None:
     """Train models on a dataset."""
 
 
-@app.command()
-def retrieval(
-    dataset: DatasetArgument = None,
-    out: OutOption = None,
-    config: ConfigOption = "base",
-    sets: SetOption = None,
-    resume: ResumeOption = True,
-    cache: CacheOption = None,
-    print_config: PrintOption = False,
-    as_json: JsonOption = False,
-) -> None:
-    """Train the model that finds motions by text: what kinmo index and kinmo search work with.
+def _add(name: str, what: str, for_whom: str) -> None:
+    """Add the command that trains the models of a room.
 
-    base has the paper's sizes and wants a GPU; tiny learns something real on two CPU cores in minutes.
-
-    Example: [bold]kinmo train retrieval dataset --out run --config tiny --set training.epochs=20[/bold]
-
-    Several processes share each batch, one for each GPU, or on CPUs as many as you ask for:
-
-    Example: accelerate launch --multi_gpu --num_processes 2 -m kinmo_cli train retrieval D --out run
-
-    All settings and their values: [bold]kinmo train retrieval --config tiny --print-config[/bold]
+    Args:
+        name: of the room; its config.py has load_config, its train.py has train_NAME.
+        what: the first sentence of the help.
+        for_whom: what base and tiny are for.
     """
-    from kinmo_models.retrieval.config import load_config
-    from kinmo_models.training.config import to_yaml
 
-    settings = load_config(config, sets or [])
-    if print_config:
-        console().print(to_yaml(settings), markup=False, soft_wrap=True, end="")
-        return
-    dataset, out = _needed(dataset, out)
-    from kinmo_models.retrieval.train import train_retrieval
+    def train(
+        dataset: DatasetArgument = None,
+        out: OutOption = None,
+        config: ConfigOption = "base",
+        sets: SetOption = None,
+        resume: ResumeOption = True,
+        cache: CacheOption = None,
+        print_config: PrintOption = False,
+        as_json: JsonOption = False,
+    ) -> None:
+        from kinmo_models.training.config import to_yaml
 
-    silent = as_json or not _first_process()
-    with stages(silent) as prepared:
-        outcome = train_retrieval(
-            dataset,
-            out,
-            settings,
-            resume=resume,
-            cache_dir=cache,
-            progress=prepared,
-            console=None if silent else messages(),
-        )
-    _finish(outcome, as_json, f"kinmo evaluate retrieval {out} {dataset}")
+        settings = import_module(f"kinmo_models.{name}.config").load_config(config, sets or [])
+        if print_config:
+            console().print(to_yaml(settings), markup=False, soft_wrap=True, end="")
+            return
+        dataset, out = _needed(name, dataset, out)
+        train_model = getattr(import_module(f"kinmo_models.{name}.train"), f"train_{name}")
+        silent = as_json or not _first_process()
+        shown = None if silent else messages()
+        with stages(silent) as told:
+            outcome = train_model(
+                dataset, out, settings, resume=resume, cache_dir=cache, progress=told, console=shown
+            )
+        _finish(outcome, as_json, f"kinmo evaluate {name} {out} {dataset}")
+
+    app.command(name, help=_PAGE.format(name=name, what=what, for_whom=for_whom))(train)
 
 
-def _needed(dataset: Path | None, out: Path | None) -> tuple[Path, Path]:
+_PAGE = """{what}
+
+{for_whom}
+
+Example: [bold]kinmo train {name} dataset --out run --config tiny --set training.epochs=20[/bold]
+
+Several processes share each batch, one for each GPU, or on CPUs as many as you ask for:
+
+Example: accelerate launch --multi_gpu --num_processes 2 -m kinmo_cli train {name} D --out run
+
+All settings and their values: [bold]kinmo train {name} --config tiny --print-config[/bold]
+"""
+_add(
+    "retrieval",
+    "Train the model that finds motions by text: what kinmo index and kinmo search work with.",
+    "base has the paper's sizes and wants a GPU; tiny learns something real on two CPU cores in minutes.",
+)
+_add(
+    "tokenizer",
+    "Train the model that turns motions into tokens and back: what motions are generated with.",
+    "base has MoMask's sizes and wants a GPU; tiny learns something real on two CPU cores in minutes.",
+)
+
+
+def _needed(name: str, dataset: Path | None, out: Path | None) -> tuple[Path, Path]:
     """Ask for what only --print-config goes without; refuse a folder of others before any work is done.
 
     Raises:
         TrainingError: `out` is no RUN folder.
     """
     if dataset is None:
-        raise typer.BadParameter("name the dataset folder, such as: kinmo train retrieval dataset --out run")
+        raise typer.BadParameter(f"name the dataset folder, such as: kinmo train {name} dataset --out run")
     if out is None:
         raise typer.BadParameter("name the folder of the training, such as --out run", param_hint="--out")
     from kinmo_models.training.folder import read_run
