@@ -26,7 +26,7 @@ from kinmo_models.data.tokens import TokenStore
 from kinmo_models.generation.model import LEVELS, PLACES
 from kinmo_models.layers.language import LanguageModel
 from kinmo_models.retrieval.retriever import Retriever
-from kinmo_models.training.checkpoint import copy_model
+from kinmo_models.training.pretrained import copy_model
 
 Latents = NDArray[np.float32]
 
@@ -79,12 +79,13 @@ class HtmaText:
 
 
 class SentenceText:
-    """A plain sentence encoder, text by text: what MoMask is told, here by all-MiniLM-L6-v2 instead of CLIP."""
+    """A plain sentence encoder, text by text: what MoMask is told, by all-MiniLM-L6-v2 instead of CLIP."""
 
     def __init__(self, device: str | None = None, cache_dir: Path | None = None) -> None:
         self._language, self._cache_dir = LanguageModel.open(device=device), cache_dir
         self.name, self.fingerprint = "sentence", self._language.fingerprint
-        self.width, self.levels = self._language.width, LEVELS
+        self.width = self._language.width
+        self.levels: tuple[str, ...] = LEVELS
 
     def encode(self, captions: Sequence[str], fields: Sequence[Sequence[str]]) -> Latents:
         """See `TextEncoder`."""
@@ -115,7 +116,9 @@ def open_text_encoder(
         TrainingError: there is no such retrieval model, or it is damaged.
         LanguageModelError: the language model cannot be opened.
     """
-    return SentenceText(device, cache_dir) if folder is None else HtmaText(folder, device, cache_dir)
+    if folder is None:
+        return SentenceText(device, cache_dir)
+    return HtmaText(folder, device, cache_dir)
 
 
 def places_of(levels: Sequence[str]) -> int:
@@ -194,4 +197,3 @@ def _said(texts: Sequence[MotionTexts]) -> Iterator[tuple[str, tuple[str, ...]]]
         for plain, turned in zip(one.captions, one.mirrored_captions, strict=True):
             yield plain.text, one.fields
             yield turned.text, one.mirrored_fields
-

@@ -20,9 +20,10 @@ from kinmo_models.generation.config import GeneratorConfig, SamplingConfig
 from kinmo_models.generation.model import GeneratorModel
 from kinmo_models.generation.sample import Asked, sample
 from kinmo_models.tokenizer.tokenizer import Tokenizer
-from kinmo_models.training.checkpoint import WEIGHTS, load_weights, read_meta, resolve_model
+from kinmo_models.training.checkpoint import resolve_model
 from kinmo_models.training.config import from_yaml
 from kinmo_models.training.folder import CONFIG
+from kinmo_models.training.pretrained import best_device, load_weights, read_meta
 
 Array = NDArray[np.float32]
 
@@ -82,7 +83,7 @@ class Generator:
     """
 
     def __init__(self, folder: Path, device: str, cache_dir: Path | None) -> None:
-        self.meta = read_meta(folder, KIND, "kinmo train generator", ("text", "tokens"))
+        self.meta = read_meta(folder, KIND)
         self.config = from_yaml(GeneratorConfig, folder / CONFIG)
         self.tokenizer = Tokenizer.from_pretrained(folder / TOKENIZER, device=device)
         text = folder / TEXT
@@ -95,7 +96,7 @@ class Generator:
             codes=self.tokenizer.codes,
             most=self._most,
         )
-        load_weights(model, folder / WEIGHTS)
+        load_weights(model, folder)
         self._model, self._device = model.to(device).eval(), device
         self.levels = model.levels
         self.most_seconds = self._most * UNIT / FPS
@@ -114,8 +115,7 @@ class Generator:
         Raises:
             TrainingError: there is no such model, it is damaged, or it is of another kind.
         """
-        chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        return cls(resolve_model(model), chosen, cache_dir)
+        return cls(resolve_model(model), best_device(device), cache_dir)
 
     def generate(
         self,

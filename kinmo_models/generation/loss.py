@@ -38,7 +38,9 @@ class GenerationLoss(nn.Module):
         )
         terms = base_terms(self.model, batch, present, shown, hidden)
         if self.model.residual is not None:
-            terms |= residual_terms(self.model.residual, batch, present, draw_levels(self.model.residual, batch))
+            terms |= residual_terms(
+                self.model.residual, batch, present, draw_levels(self.model.residual, batch)
+            )
         length = length_term(self.model, batch) if self.config.length else None
         return terms if length is None else terms | {"length": self.config.length * length}
 

@@ -61,8 +61,6 @@ def hide(
     counts = (lengths * share).round().clamp(min=1).long()
     hidden = lowest(torch.rand(len(tokens), device=tokens.device), owner, counts)
     drawn = torch.rand(len(tokens), device=tokens.device)
-    shown = torch.where(
-        hidden & (drawn >= random_token + (1 - random_token) * kept_token), codes, tokens
-    )
+    shown = torch.where(hidden & (drawn >= random_token + (1 - random_token) * kept_token), codes, tokens)
     others = torch.randint(codes, tokens.shape, device=tokens.device)
     return torch.where(hidden & (drawn < random_token), others, shown), hidden

@@ -97,6 +97,7 @@ class Trunk(nn.Module):
             for _ in range(config.layers)
         )
         self.dropout = Dropout(config.dropout)
+        self._levels: Tensor
         self.register_buffer("_levels", _LEVEL_OF_PLACE[:places].clone(), persistent=False)
 
     def text(self, latents: Tensor, present: Tensor, front: Tensor | None = None) -> TextTokens:
@@ -181,7 +182,7 @@ class ResidualTransformer(nn.Module):
         return features @ self.tables[level].T
 
     def forward(self, text: TextTokens, embedded: Tensor, layout: Layout) -> Tensor:
-        """Transform the sum of the embedded levels before (N, token width) into features of the same shape."""
+        """Transform the sum of the embedded levels before (N, token width) into features of its shape."""
         features: Tensor = self.head(self.trunk(text, embedded, layout))
         return features
 

@@ -1,7 +1,7 @@
 """Write motion tokens from text latents, coarse to fine (KinMo, 3.4).
 
-Level G writes all tokens, mask by mask, the surest first (MoMask). At GJ, and then at GJI, the tokens that the
-model was least sure of are masked again and written anew, now told by the finer texts. Then the residual
+Level G writes all tokens, mask by mask, the surest first (MoMask). At GJ, and then at GJI, the tokens that
+the model was least sure of are masked again and written anew, now told by the finer texts. Then the residual
 transformer writes the other token levels, one pass each.
 
 One forward serves the texts and the absence of text that guidance needs. Of each motion all chance comes from

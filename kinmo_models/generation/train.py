@@ -20,11 +20,12 @@ from kinmo_models.generation.masking import cosine_share, lowest, owners
 from kinmo_models.generation.model import LEVELS, GeneratorModel
 from kinmo_models.tokenizer.tokenizer import Tokenizer
 from kinmo_models.tokenizer.tokens import TokenisedMotions
-from kinmo_models.training.checkpoint import WEIGHTS, copy_model, resolve_model
+from kinmo_models.training.checkpoint import WEIGHTS, resolve_model
 from kinmo_models.training.config import to_yaml
 from kinmo_models.training.errors import ConfigError
 from kinmo_models.training.folder import CONFIG
 from kinmo_models.training.loop import Outcome, seed_all, train
+from kinmo_models.training.pretrained import copy_model
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -152,7 +153,8 @@ class GeneratorWork:
         counts = (lengths * share).round().clamp(min=1).long()
         hidden = lowest(torch.rand(len(owner), generator=random), owner, counts)
         residual = self._model.residual
-        level = 1 + torch.randint(max(residual.levels - 1, 1) if residual else 1, (len(batch),), generator=random)
+        finest = residual.levels if residual else 2
+        level = torch.randint(1, finest, (len(batch),), generator=random)
         batch = batch.to(accelerator.device)
         hidden, level = hidden.to(accelerator.device), level.to(accelerator.device)
         present = text_at(batch.present, torch.full_like(batch.lengths, depth))

@@ -199,16 +199,6 @@ def resolve_model(model: str | Path) -> Path:
     return _from_hub(str(model))
 
 
-def copy_model(source: Path, target: Path) -> None:
-    """Copy what `from_pretrained` needs of a checkpoint's folder, so that a model may carry another inside."""
-    target.mkdir()
-    for path in sorted(source.iterdir()):
-        if path.is_dir():
-            copy_model(path, target / path.name)
-        elif path.name not in (STATE, PROGRESS) and path.suffix in (".safetensors", ".yaml", ".json"):
-            shutil.copyfile(path, target / path.name)
-
-
 def _from_hub(name: str) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
