@@ -1,10 +1,10 @@
 """Feet that stand still while they touch the floor: contacts, the slide taken out, the legs bent to follow.
 
-Generated motions let standing feet slide. A stance is a run of frames in which the ankle or the foot of one leg
-touches the floor. Within it the whole foot is moved against the slide of what touches, so that it stands where
-it stood on the average; before and after, that move fades over a few frames. Hips and everything above stay
-where they are, and so do the heights of the feet: the knee follows by the triangle of thigh and shin, in the
-plane in which the leg bends already. A foot beyond the reach of its leg comes as near as the leg allows.
+Generated motions let standing feet slide. A stance is a run of frames in which the ankle or the foot of one
+leg touches the floor. Within it the whole foot is moved against the slide of what touches, so that it stands
+where it stood on the average; before and after, that move fades over a few frames. Hips and everything above
+stay where they are, and so do the heights of the feet: the knee follows by the triangle of thigh and shin, in
+the plane in which the leg bends already. A foot beyond the reach of its leg comes as near as the leg allows.
 
 Frames of reference: metres, y up, floor at y = 0, 20 frames per second, as `records.Motion` promises.
 """
@@ -12,6 +12,7 @@ Frames of reference: metres, y up, floor at y = 0, 20 frames per second, as `rec
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -21,12 +22,12 @@ from kinmo_annotate.kinematics import heading
 from kinmo_annotate.schema import rotations as rot
 from kinmo_annotate.schema.features import CONTACT_JOINTS, foot_contacts
 from kinmo_annotate.schema.records import check_joints
-from kinmo_annotate.schema.skeleton import FORWARD, GROUND, JOINT, LATERAL, UP
+from kinmo_annotate.schema.skeleton import FORWARD, JOINT, LATERAL, UP
 
 Array = NDArray[np.float64]
 
-# Below these heights in metres a joint can touch the floor, in the order of `CONTACT_JOINTS`. A flat foot has its
-# ankle at 0.075 in real motions and its own joint at 0; both may stand 0.05 higher, as in the foot-skating ratio.
+# Below these heights in metres a joint can touch the floor, in the order of `CONTACT_JOINTS`. A flat foot of
+# real motions has its ankle at 0.075 and its own joint at 0; 0.05 more is what the foot-skating ratio allows.
 _HEIGHTS: Final = np.array([0.125, 0.05, 0.125, 0.05])
 _FADE: Final = 5  # frames
 _KNEE_AHEAD: Final = 0.01  # metres: what the facing says of where a knee points, against what its bend says
@@ -38,7 +39,7 @@ class CleanFeet:
 
     Attributes:
         joints: (T, 22, 3) float32 metres; only knees, ankles and feet differ from what came in.
-        contacts: (T - 1, 4) whether left ankle, left foot, right ankle, right foot stand from a frame to the next.
+        contacts: (T - 1, 4) whether left ankle and foot, right ankle and foot stand from a frame to the next.
         moved_m: the farthest that any joint was moved in any frame.
     """
 
@@ -92,19 +93,19 @@ def _against_slide(feet: Array, touching: NDArray[np.bool_]) -> Array:
     slide = steps.sum(axis=1) / np.maximum(touching.sum(axis=1, keepdims=True), 1)
     slide[:, UP] = 0.0
     move = np.zeros((len(feet), 3))
-    stances = _runs(touching.any(axis=1))
+    stances = _runs(np.any(touching, axis=1))
     for start, end in stances:
         still = -np.concatenate([np.zeros((1, 3)), np.cumsum(slide[start:end], axis=0)])
         move[start : end + 1] = still - still.mean(axis=0)
     bounds = [(-1, -1), *stances, (len(feet), len(feet))]
-    for (_, left), (right, _) in zip(bounds, bounds[1:], strict=False):
+    for (_, left), (right, _) in pairwise(bounds):
         _fade(move, left, right)
     return move
 
 
-def _runs(flags: NDArray[np.bool_]) -> list[tuple[int, int]]:
+def _runs(flags: ArrayLike) -> list[tuple[int, int]]:
     """First step of each run of steps that are set, and the first one after it."""
-    edges = np.diff(np.concatenate([[False], flags, [False]]).astype(int))
+    edges = np.diff(np.pad(np.asarray(flags, dtype=int), 1))
     return list(zip(np.flatnonzero(edges == 1).tolist(), np.flatnonzero(edges == -1).tolist(), strict=True))
 
 
@@ -119,7 +120,7 @@ def _fade(move: Array, left: int, right: int) -> None:
 
 
 def _move_foot(joints: Array, side: str, move: Array) -> None:
-    """Move the ankle and foot of one leg by `move` (T, 3) as far as the leg reaches, and bend its knee to fit."""
+    """Move the ankle and foot of a leg by `move` (T, 3) as far as the leg reaches; bend its knee to fit."""
     hip, knee, ankle, foot = (JOINT[f"{side}_{name}"] for name in ("hip", "knee", "ankle", "foot"))
     upper, lower = joints[:, knee] - joints[:, hip], joints[:, ankle] - joints[:, knee]
     thigh, shin = (np.linalg.norm(bone, axis=-1, keepdims=True) for bone in (upper, lower))

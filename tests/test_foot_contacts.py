@@ -102,7 +102,7 @@ def test_a_stance_fades_in_and_out_without_a_jump(crouching):
     assert 0 < left.sum() < len(left)
     move = np.linalg.norm(cleaned.joints - joints, axis=-1)[:, JOINT["left_foot"]]
     assert move.max() > 0.01
-    # as fast as the slide where it stands, and while it fades no faster than 1.5 times its size in five frames
+    # As fast as the slide where it stands; while it fades, at most 1.5 times its size in five frames.
     assert np.abs(np.diff(move)).max() < 0.4 / 59 + 1.5 * move.max() / 5
 
 
