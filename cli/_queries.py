@@ -71,11 +71,9 @@ def _from_lines(text: str) -> list[Query]:
 
 
 def _from_file(path: Path, mapping: Path | None) -> Query:
-    from kinmo_annotate.sources import open_source
+    from kinmo_annotate.sources import load_motion
 
-    source = open_source(path, mapping=mapping)
-    (entry, *_) = source.entries()
-    return Query(path.name, joints=source.load(entry).joints)
+    return Query(path.name, joints=load_motion(path, mapping).joints)
 
 
 def _checked(text: str) -> str:
