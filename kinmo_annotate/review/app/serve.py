@@ -16,7 +16,7 @@ from kinmo_annotate.review.app.adjudication import Adjudication
 from kinmo_annotate.review.app.motions import ShownMotion, load_motions
 from kinmo_annotate.review.app.page import AdjudicationPage, JudgingPage
 from kinmo_annotate.review.app.parts import Words, box
-from kinmo_annotate.review.app.server import CSS, HOST, ICON, run_pages
+from kinmo_annotate.review.app.server import CSS, HOST, ICON, joints_of, run_pages
 from kinmo_annotate.review.app.session import Session
 from kinmo_annotate.review.disputes import disagreements
 from kinmo_annotate.review.rounds import Round
@@ -83,11 +83,7 @@ def add_pages(review: Review) -> None:
     def joints(token: str, number: str) -> Response:
         if review.evaluator(token) is None:
             return nobody()
-        if not number.isascii() or not number.isdecimal() or int(number[:9]) >= len(review.motions):
-            return PlainTextResponse("There is no such motion.", 404)
-        content = review.motions[int(number[:9])].joints
-        headers = {"cache-control": "private, max-age=3600"}
-        return Response(content, media_type="application/octet-stream", headers=headers)
+        return joints_of(review.motions, number, 3600)
 
     @pages.get("/{rest:path}")
     def anywhere_else(rest: str) -> Response:

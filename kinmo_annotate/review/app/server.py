@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 import uvicorn
 from fastapi import FastAPI
+from fastapi.responses import PlainTextResponse, Response
 from nicegui import ui
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from kinmo_annotate.review.app.motions import ShownMotion
 from kinmo_annotate.schema.records import MotionError
 
 HOST: Final = "127.0.0.1"
@@ -58,7 +61,17 @@ def run_pages(
     name = reachable(host)
     ready(f"http://{f'[{name}]' if ':' in name else name}:{taken.getsockname()[1]}")
     config = uvicorn.Config(outer, log_level="warning", access_log=False, timeout_graceful_shutdown=2)
-    uvicorn.Server(config).run(sockets=[taken])
+    with suppress(KeyboardInterrupt):  # Ctrl-C is how it ends
+        uvicorn.Server(config).run(sockets=[taken])
+
+
+def joints_of(motions: Sequence[ShownMotion], number: str, keep_s: int) -> Response:
+    """Answer with a motion's joints, which the browser may keep for so many seconds; 404 where there is none."""
+    if not number.isascii() or not number.isdecimal() or int(number[:9]) >= len(motions):
+        return PlainTextResponse("There is no such motion.", 404)
+    headers = {"cache-control": f"private, max-age={keep_s}"}
+    content = motions[int(number[:9])].joints
+    return Response(content, media_type="application/octet-stream", headers=headers)
 
 
 class _Headers:
