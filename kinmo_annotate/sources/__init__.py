@@ -8,6 +8,7 @@ from kinmo_annotate.schema.records import Motion, MotionError
 from kinmo_annotate.sources.base import Entry, MotionSource
 
 KINDS = ("humanml3d", "bvh", "amass", "arrays")
+_MOTION_FILES = (".bvh", ".npy", ".npz")
 
 __all__ = ["KINDS", "Entry", "MotionSource", "detect_kind", "load_motion", "open_source"]
 
@@ -53,6 +54,9 @@ def load_motion(path: Path, mapping: Path | None = None) -> Motion:
     if path.is_dir():
         remedy = "Give one .bvh, .npy or .npz file; of a dataset, its folder and the id of a motion."
         raise MotionError(str(path), "is a folder, and one motion is needed", remedy)
+    if path.exists() and path.suffix.lower() not in _MOTION_FILES:
+        known = ", ".join(_MOTION_FILES)
+        raise MotionError(str(path), f"is a file of another kind than {known}", "Convert it to BVH first.")
     source = open_source(path, mapping=mapping)
     for failed in source.failures():  # a name that cannot be an id
         raise MotionError(failed.path, failed.reason, failed.remedy)

@@ -52,7 +52,14 @@ def test_the_motion_of_one_file(tmp_path):
     np.testing.assert_array_equal(load_motion(tmp_path / "a.npy").joints, walk())
     assert load_motion(tmp_path / "b.bvh").motion_id == "b"
     np.save(tmp_path / "bad\nname.npy", walk())
-    for name, reason in ((".", "is a folder"), ("gone.npy", "does not exist"), ("bad\nname.npy", "Rename")):
+    (tmp_path / "a.fbx").touch()
+    wrong = {
+        ".": "is a folder",
+        "gone.npy": "does not exist",
+        "bad\nname.npy": "Rename",
+        "a.fbx": "another kind",
+    }
+    for name, reason in wrong.items():
         with pytest.raises(MotionError, match=reason):
             load_motion(tmp_path / name)
 

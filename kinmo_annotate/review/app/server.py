@@ -66,7 +66,7 @@ def run_pages(
 
 
 def joints_of(motions: Sequence[ShownMotion], number: str, keep_s: int) -> Response:
-    """Answer with a motion's joints, which the browser may keep for so many seconds; 404 where there is none."""
+    """Answer with a motion's joints, which browsers may keep for so many seconds; 404 for no motion."""
     if not number.isascii() or not number.isdecimal() or int(number[:9]) >= len(motions):
         return PlainTextResponse("There is no such motion.", 404)
     headers = {"cache-control": f"private, max-age={keep_s}"}
