@@ -173,11 +173,11 @@ class GeneratorWork:
         self._text.save(folder / TEXT)
 
 
-def train_generator(
+def train_generation(
     dataset: Path,
     out: Path,
-    parts: Parts,
     config: GeneratorConfig,
+    parts: Parts,
     *,
     resume: bool = True,
     cache_dir: Path | None = None,
@@ -189,8 +189,8 @@ def train_generator(
     Args:
         dataset: the folder that `kinmo annotate run` wrote.
         out: the RUN folder.
-        parts: tokenizer and text encoder.
         config: all settings.
+        parts: tokenizer and text encoder.
         resume: False begins over.
         cache_dir: root of the caches; None is the user's.
         progress: told how the preparation goes.
