@@ -128,7 +128,7 @@ def _spread(frames: int) -> dict[int, bool]:
 def _note(keyframes: int, panels: int) -> str:
     """Say what the panels are."""
     if not keyframes:
-        return f"{panels} frames of it"
+        return f"{panels} of them shown"
     count = f"{keyframes} keyframe" + "s" * (keyframes != 1)
     if keyframes > MAX_KEYFRAMES:
         count += f" ({MAX_KEYFRAMES} drawn)"
