@@ -19,7 +19,7 @@ from kinmo_models.data.motions import MotionStore
 from kinmo_models.data.neighbours import nearest_items, with_neighbours
 from kinmo_models.data.parts import is_whole, keeps_fields, rows_of
 from kinmo_models.data.statistics import Statistics
-from kinmo_models.data.tokens import TokenStore
+from kinmo_models.data.tokens import TextStore
 
 Ints: TypeAlias = NDArray[np.int64]
 Bools: TypeAlias = NDArray[np.bool_]
@@ -203,13 +203,13 @@ class MotionBatches:
     def __init__(
         self,
         store: MotionStore,
-        tokens: TokenStore,
+        tokens: TextStore,
         statistics: Statistics,
         indices: Sequence[int],
         settings: DataSettings,
         seed: int,
         train: bool,
-        sentences: TokenStore | None = None,
+        sentences: TextStore | None = None,
     ) -> None:
         """Prepare batches.
 
@@ -334,7 +334,7 @@ class MotionBatches:
             "Give motions captions, or allow shorter ones with --set data.min_frames=...",
         )
 
-    def _caption_ids(self, captions: list[tuple[int, int]], known: TokenStore) -> Ints:
+    def _caption_ids(self, captions: list[tuple[int, int]], known: TextStore) -> Ints:
         """Ids (2, captions) of the captions and of the mirrored ones."""
         texts = self._store.texts
         plain = known.ids(texts[index].captions[place].text for index, place in captions)
