@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -49,17 +50,53 @@ def group() -> None:
     """Train models on a dataset."""
 
 
-@app.command()
-def retrieval(
-    dataset: DatasetArgument = None,
-    out: OutOption = None,
-    config: ConfigOption = "base",
-    sets: SetOption = None,
-    resume: ResumeOption = True,
-    cache: CacheOption = None,
-    print_config: PrintOption = False,
-    as_json: JsonOption = False,
-) -> None:
+def _add(room: str, following: str, about: str) -> None:
+    """Add the command that trains the models of a room.
+
+    Args:
+        room: has `load_config` in its config.py and `train_ROOM` in its train.py.
+        following: the next command, of the training's folder {out} and the {dataset}.
+        about: its help.
+    """
+
+    def command(
+        dataset: DatasetArgument = None,
+        out: OutOption = None,
+        config: ConfigOption = "base",
+        sets: SetOption = None,
+        resume: ResumeOption = True,
+        cache: CacheOption = None,
+        print_config: PrintOption = False,
+        as_json: JsonOption = False,
+    ) -> None:
+        from kinmo_models.training.config import to_yaml
+
+        settings = import_module(f"kinmo_models.{room}.config").load_config(config, sets or [])
+        if print_config:
+            console().print(to_yaml(settings), markup=False, soft_wrap=True, end="")
+            return
+        dataset, out = _needed(dataset, out)
+        start = getattr(import_module(f"kinmo_models.{room}.train"), f"train_{room}")
+        silent = as_json or not _first_process()
+        with stages(silent) as prepared:
+            outcome = start(
+                dataset,
+                out,
+                settings,
+                resume=resume,
+                cache_dir=cache,
+                progress=prepared,
+                console=None if silent else messages(),
+            )
+        _finish(outcome, as_json, following.format(out=out, dataset=dataset))
+
+    command.__doc__ = about
+    app.command(room)(command)
+
+
+_add(
+    "retrieval",
+    "kinmo evaluate retrieval {out} {dataset}",
     """Train the model that finds motions by text: what kinmo index and kinmo search work with.
 
     base has the paper's sizes and wants a GPU; tiny learns something real on two CPU cores in minutes.
@@ -71,29 +108,22 @@ def retrieval(
     Example: accelerate launch --multi_gpu --num_processes 2 -m kinmo_cli train retrieval D --out run
 
     All settings and their values: [bold]kinmo train retrieval --config tiny --print-config[/bold]
-    """
-    from kinmo_models.retrieval.config import load_config
-    from kinmo_models.training.config import to_yaml
+    """,
+)
+_add(
+    "evaluator",
+    "kinmo evaluate evaluator {out} {dataset}",
+    """Train the networks that generated motions are scored with, where T2M's public checkpoint is not at hand.
 
-    settings = load_config(config, sets or [])
-    if print_config:
-        console().print(to_yaml(settings), markup=False, soft_wrap=True, end="")
-        return
-    dataset, out = _needed(dataset, out)
-    from kinmo_models.retrieval.train import train_retrieval
+    base has T2M's sizes and wants a GPU; tiny learns something real on two CPU cores in minutes.
 
-    silent = as_json or not _first_process()
-    with stages(silent) as prepared:
-        outcome = train_retrieval(
-            dataset,
-            out,
-            settings,
-            resume=resume,
-            cache_dir=cache,
-            progress=prepared,
-            console=None if silent else messages(),
-        )
-    _finish(outcome, as_json, f"kinmo evaluate retrieval {out} {dataset}")
+    Example: [bold]kinmo train evaluator dataset --out evaluator --config tiny[/bold]
+
+    Figures of different evaluators do not compare, so keep one for all that you want to compare.
+
+    All settings and their values: [bold]kinmo train evaluator --config tiny --print-config[/bold]
+    """,
+)
 
 
 def _needed(dataset: Path | None, out: Path | None) -> tuple[Path, Path]:
@@ -103,7 +133,7 @@ def _needed(dataset: Path | None, out: Path | None) -> tuple[Path, Path]:
         TrainingError: `out` is no RUN folder.
     """
     if dataset is None:
-        raise typer.BadParameter("name the dataset folder, such as: kinmo train retrieval dataset --out run")
+        raise typer.BadParameter("name the dataset folder before --out, the folder that annotate run wrote")
     if out is None:
         raise typer.BadParameter("name the folder of the training, such as --out run", param_hint="--out")
     from kinmo_models.training.folder import read_run

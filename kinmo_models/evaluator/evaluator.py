@@ -31,7 +31,7 @@ Vectors = NDArray[np.float32]
 KIND: Final = "evaluator"
 LEAST_ROWS: Final = 4 * UNIT
 _AT_ONCE: Final = 128  # motions or texts in one forward
-_DIGITS: Final = 12  # of the fingerprint, in the name
+_DIGITS: Final = 8  # of the fingerprint, in the name
 
 
 class Evaluator:
@@ -113,7 +113,7 @@ class Evaluator:
         if words.width != wanted:
             remedy = f"Give those with {wanted} numbers."
             raise TrainingError(vectors, f"holds vectors of {words.width} numbers a word", remedy)
-        parts = (found.mean.tobytes(), found.std.tobytes(), words.vectors.tobytes())
+        parts = ("\n".join(words.words).encode(), words.vectors.tobytes(), found.mean.tobytes(), found.std.tobytes())
         fingerprint = _digest(sha256_of(path), *(hashlib.sha256(part).hexdigest() for part in parts))
         return cls(networks, found, words, kind="T2M", fingerprint=fingerprint, meta={}, device=device)
 

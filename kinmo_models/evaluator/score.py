@@ -40,8 +40,8 @@ from kinmo_models.metrics.fidelity import (
 from kinmo_models.metrics.intervals import Repeated, repeated
 
 REAL: Final = "real"
-HALVES: Final = "real, one half against the other"
-SHUFFLED: Final = "joints shuffled, a half against real, the other"
+HALVES: Final = "half of real"
+SHUFFLED: Final = "shuffled joints"
 DISTINCT: Final = "distinct"
 LABELS: Final = ("content", "style")
 _OF_A_JOINT: Final = {"positions": 3, "rotations": 6, "velocities": 3}  # numbers, joints 1 to 21 last in a block
@@ -204,8 +204,9 @@ class Scorer:
 
         Args:
             name: of what generated them.
-            runs: one or more times n motions (T', 263), not normalised, for the captions of `pairs` in order. The
-                repetitions take them in turn.
+            runs: one or more times n motions (T', 263), not normalised, for the captions of `pairs` in order.
+                Repetitions that draw pools or pairs take them in turn; FID, MM-Dist and foot skating, where
+                nothing is drawn, have one value a run.
 
         Raises:
             ValueError: a run has not one motion a caption.
@@ -214,10 +215,9 @@ class Scorer:
         if not runs or any(len(run) != len(self._real) for run in runs):
             raise ValueError(f"each run needs {len(self._real)} motions, one a caption")
         latents = [self._evaluator.encode_motions(run) for run in runs]
-        distances = [frechet_distance(one, self._real) for one in latents]
-        fid = [distances[number % len(runs)] for number in self._repeats] if len(runs) > 1 else distances
+        fid = repeated([frechet_distance(one, self._real) for one in latents])
         samples = (len(latents[0]), len(self._real))
-        return [*self._common(name, latents, runs), Figure(name, "FID", repeated(fid), samples)]
+        return [*self._common(name, latents, runs), Figure(name, "FID", fid, samples)]
 
     def multimodality(self, name: str, groups: Sequence[Sequence[Vectors]], pairs: int = 10) -> Figure:
         """Score how different motions from one caption are.
@@ -240,12 +240,12 @@ class Scorer:
 
     def _common(self, name: str, latents: list[Vectors], runs: Sequence[Sequence[Vectors]]) -> list[Figure]:
         """R-precision, MM-Dist, Diversity and foot skating."""
-        shares, distances, spread = [], [], []
+        shares, spread = [], []
         for number, places in enumerate(self._pools):
             motions = latents[number % len(latents)]
             shares.append(r_precision(self._texts[places], motions[places], self.settings.pool))
-            distances.append(matching_distance(self._texts, motions))
             spread.append(diversity(motions, self._random(number)))
+        distances = [matching_distance(self._texts, one) for one in latents]
         skating = [foot_skating_ratio([features_to_joints(one) for one in run]) for run in runs]
         count, pooled = len(self._texts), min(map(len, self._pools))
         return [
@@ -308,7 +308,8 @@ def score_dataset(
     }
     notes = [
         f"pools of {settings.pool}: {rule}; {settings.repeats} repetitions",
-        "foot skating is of a motion's own frames; two numbers are the sample sizes of FID",
+        f"FID of {HALVES}: a random half of the motions against the other half; of {SHUFFLED}: the first half with"
+        " its joints exchanged at random; two numbers are sample sizes, and only FIDs of equal ones compare",
     ]
     if pairs.left_out:
         notes.append(f"{pairs.left_out} motions without a caption or shorter than {LEAST_ROWS} rows are left out")

@@ -33,18 +33,19 @@ _CLASSES: Final = {
 _CLASS_OF: Final = {word: tag for tag, words in _CLASSES.items() for word in words.split()}
 
 _CLOSED: Final = {
-    "DET": "a an the this that these those some any no each every another both all",
+    "DET": "a an the this that these those some any no each every another both all his her its their",
     "ADP": (
         "in on at to from with by for of over under above below behind beside between through across around into"
-        " onto off out towards toward against along near after before while like as during upon"
+        " onto off out towards toward against along near after before like during upon"
     ),
     "NUM": "one two three four five six seven eight nine ten",
     "AUX": "is are was were be been being has have had do does did can could will would may might must should",
     "PRON": (
-        "he she it they him her them his its their himself herself itself themselves someone something who which"
+        "he she it they him them himself herself itself themselves someone something who which"
         " what one's everything nothing"
     ),
-    "ADV": "then again once twice not very away together backwards forwards upwards downwards sideways there here",
+    "ADV": "then again once twice not very away ahead together backwards forwards upwards downwards sideways there here",
+    OTHER: "and or but if as while",
 }
 _CLOSED_CLASS_OF: Final = {word: tag for tag, words in _CLOSED.items() for word in words.split()}
 
@@ -52,7 +53,7 @@ _IRREGULAR: Final = {
     "ran": "run", "swung": "swing", "brought": "bring", "threw": "throw", "thrown": "throw", "sat": "sit",
     "stood": "stand", "knelt": "kneel", "bent": "bend", "spun": "spin",
 }  # fmt: skip
-_MOST_WORDS: Final = 20
+_MOST_WORDS: Final = 20  # T2M reads no more
 
 
 def tagged(caption: str) -> list[Token]:

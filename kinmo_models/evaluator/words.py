@@ -47,7 +47,7 @@ class WordVectors:
         Raises:
             ValueError: they do not fit, or "unk" is missing.
         """
-        if vectors.ndim != 2 or len(words) != len(vectors) or UNKNOWN not in words:
+        if vectors.ndim != 2 or len(set(words)) != len(vectors) or UNKNOWN not in words:
             raise ValueError(f'{len(words)} words, vectors {vectors.shape}; wanted is one each, "unk" with them')
         self.vectors = np.ascontiguousarray(vectors, np.float32)
         self.width = int(vectors.shape[1])
@@ -72,10 +72,14 @@ class WordVectors:
             row[self.width + _TAG_PLACE[tag if word in self._place else "OTHER"]] = 1.0
         return rows
 
+    @property
+    def words(self) -> list[str]:
+        """The V words, in the order of their vectors."""
+        return list(self._place)
+
     def save(self, folder: Path) -> None:
         """Write `words.safetensors`."""
-        words = sorted(self._place, key=lambda word: self._place[word])
-        content = save({"vectors": self.vectors}, {"words": json.dumps(words)})
+        content = save({"vectors": self.vectors}, {"words": json.dumps(self.words)})
         atomic_write(Path(folder) / WORDS, lambda file: file.write(content))
 
     @classmethod
