@@ -58,8 +58,8 @@ class Place:
     @cached_property
     def model_fingerprint(self) -> str:
         """Digest of the model's weights and settings."""
-        from kinmo_models.retrieval.index import model_fingerprint
         from kinmo_models.training.checkpoint import resolve_model
+        from kinmo_models.training.pretrained import model_fingerprint
 
         return model_fingerprint(resolve_model(self.model))
 

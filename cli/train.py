@@ -50,16 +50,16 @@ def group() -> None:
     """Train models on a dataset."""
 
 
-def _add(room: str, following: str, about: str) -> None:
+def _add(name: str, what: str, for_whom: str) -> None:
     """Add the command that trains the models of a room.
 
     Args:
-        room: has `load_config` in its config.py and `train_ROOM` in its train.py.
-        following: the next command, of the training's folder {out} and the {dataset}.
-        about: its help.
+        name: of the room; its config.py has load_config, its train.py has train_NAME.
+        what: the first sentence of the help.
+        for_whom: what base and tiny are for.
     """
 
-    def command(
+    def train(
         dataset: DatasetArgument = None,
         out: OutOption = None,
         config: ConfigOption = "base",
@@ -71,69 +71,60 @@ def _add(room: str, following: str, about: str) -> None:
     ) -> None:
         from kinmo_models.training.config import to_yaml
 
-        settings = import_module(f"kinmo_models.{room}.config").load_config(config, sets or [])
+        settings = import_module(f"kinmo_models.{name}.config").load_config(config, sets or [])
         if print_config:
             console().print(to_yaml(settings), markup=False, soft_wrap=True, end="")
             return
-        dataset, out = _needed(dataset, out)
-        start = getattr(import_module(f"kinmo_models.{room}.train"), f"train_{room}")
+        dataset, out = _needed(name, dataset, out)
+        train_model = getattr(import_module(f"kinmo_models.{name}.train"), f"train_{name}")
         silent = as_json or not _first_process()
-        with stages(silent) as prepared:
-            outcome = start(
-                dataset,
-                out,
-                settings,
-                resume=resume,
-                cache_dir=cache,
-                progress=prepared,
-                console=None if silent else messages(),
+        shown = None if silent else messages()
+        with stages(silent) as told:
+            outcome = train_model(
+                dataset, out, settings, resume=resume, cache_dir=cache, progress=told, console=shown
             )
-        _finish(outcome, as_json, following.format(out=out, dataset=dataset))
+        _finish(outcome, as_json, f"kinmo evaluate {name} {out} {dataset}")
 
-    command.__doc__ = about
-    app.command(room)(command)
+    app.command(name, help=_PAGE.format(name=name, what=what, for_whom=for_whom))(train)
 
 
+_PAGE = """{what}
+
+{for_whom}
+
+Example: [bold]kinmo train {name} dataset --out run --config tiny --set training.epochs=20[/bold]
+
+Several processes share each batch, one for each GPU, or on CPUs as many as you ask for:
+
+Example: accelerate launch --multi_gpu --num_processes 2 -m kinmo_cli train {name} D --out run
+
+All settings and their values: [bold]kinmo train {name} --config tiny --print-config[/bold]
+"""
 _add(
     "retrieval",
-    "kinmo evaluate retrieval {out} {dataset}",
-    """Train the model that finds motions by text: what kinmo index and kinmo search work with.
-
-    base has the paper's sizes and wants a GPU; tiny learns something real on two CPU cores in minutes.
-
-    Example: [bold]kinmo train retrieval dataset --out run --config tiny --set training.epochs=20[/bold]
-
-    Several processes share each batch, one for each GPU, or on CPUs as many as you ask for:
-
-    Example: accelerate launch --multi_gpu --num_processes 2 -m kinmo_cli train retrieval D --out run
-
-    All settings and their values: [bold]kinmo train retrieval --config tiny --print-config[/bold]
-    """,
+    "Train the model that finds motions by text: what kinmo index and kinmo search work with.",
+    "base has the paper's sizes and wants a GPU; tiny learns something real on two CPU cores in minutes.",
 )
 _add(
     "evaluator",
-    "kinmo evaluate evaluator {out} {dataset}",
-    """Train the networks that generated motions are scored with, where T2M's public checkpoint is not at hand.
-
-    base has T2M's sizes and wants a GPU; tiny learns something real on two CPU cores in minutes.
-
-    Example: [bold]kinmo train evaluator dataset --out evaluator --config tiny[/bold]
-
-    Figures of different evaluators do not compare, so keep one for all that you want to compare.
-
-    All settings and their values: [bold]kinmo train evaluator --config tiny --print-config[/bold]
-    """,
+    "Train the networks that generated motions are scored with, where T2M's public checkpoint is not at hand.",
+    "base has T2M's sizes and wants a GPU; tiny learns something real on two CPU cores in minutes.",
+)
+_add(
+    "tokenizer",
+    "Train the model that turns motions into tokens and back: what motions are generated with.",
+    "base has MoMask's sizes and wants a GPU; tiny learns something real on two CPU cores in minutes.",
 )
 
 
-def _needed(dataset: Path | None, out: Path | None) -> tuple[Path, Path]:
+def _needed(name: str, dataset: Path | None, out: Path | None) -> tuple[Path, Path]:
     """Ask for what only --print-config goes without; refuse a folder of others before any work is done.
 
     Raises:
         TrainingError: `out` is no RUN folder.
     """
     if dataset is None:
-        raise typer.BadParameter("name the dataset folder before --out, the folder that annotate run wrote")
+        raise typer.BadParameter(f"name the dataset folder, such as: kinmo train {name} dataset --out run")
     if out is None:
         raise typer.BadParameter("name the folder of the training, such as --out run", param_hint="--out")
     from kinmo_models.training.folder import read_run

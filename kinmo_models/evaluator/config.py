@@ -69,7 +69,9 @@ class EvaluatorConfig:
 
     def __post_init__(self) -> None:
         if self.data.crop != "units" or self.data.stride != 1:
-            raise ValueError("the evaluator reads motions in units of 4 rows: data.crop is units, data.stride 1")
+            raise ValueError(
+                "the evaluator reads motions in units of 4 rows: data.crop is units, data.stride 1"
+            )
 
 
 def load_config(config: str | Path | None = None, sets: Sequence[str] = ()) -> EvaluatorConfig:

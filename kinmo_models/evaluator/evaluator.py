@@ -113,7 +113,12 @@ class Evaluator:
         if words.width != wanted:
             remedy = f"Give those with {wanted} numbers."
             raise TrainingError(vectors, f"holds vectors of {words.width} numbers a word", remedy)
-        parts = ("\n".join(words.words).encode(), words.vectors.tobytes(), found.mean.tobytes(), found.std.tobytes())
+        parts = (
+            "\n".join(words.words).encode(),
+            words.vectors.tobytes(),
+            found.mean.tobytes(),
+            found.std.tobytes(),
+        )
         fingerprint = _digest(sha256_of(path), *(hashlib.sha256(part).hexdigest() for part in parts))
         return cls(networks, found, words, kind="T2M", fingerprint=fingerprint, meta={}, device=device)
 

@@ -110,7 +110,9 @@ class EvaluatorNetworks(nn.Module):
         kept = lengths.clamp(max=LONGEST) // UNIT * UNIT
         rows = min(int(kept.max()) + UNIT, LONGEST)
         padded = features.new_zeros(len(kept), rows, INPUTS)
-        for place, (part, length) in enumerate(zip(features.split(lengths.tolist()), kept.tolist(), strict=True)):
+        for place, (part, length) in enumerate(
+            zip(features.split(lengths.tolist()), kept.tolist(), strict=True)
+        ):
             padded[place, :length] = part[:length, :INPUTS]
         tokens, counts = self.movement_encoder(padded), kept // UNIT
         there = torch.arange(tokens.shape[1], device=tokens.device) < counts.to(tokens.device)[:, None]

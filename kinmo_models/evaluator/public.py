@@ -40,7 +40,9 @@ def read_networks(path: Path) -> EvaluatorNetworks:
     except FileNotFoundError:
         raise TrainingError(path, "there is no such file", _REMEDY) from None
     except pickle.UnpicklingError:
-        raise TrainingError(path, "holds more than tensors, or is damaged; it is not opened", _REMEDY) from None
+        raise TrainingError(
+            path, "holds more than tensors, or is damaged; it is not opened", _REMEDY
+        ) from None
     except (OSError, RuntimeError, EOFError, KeyError, TypeError, AttributeError, ValueError) as error:
         reason = f"is no T2M evaluator ({' '.join(str(error).split())[:160]})"
         raise TrainingError(path, reason, _REMEDY) from None

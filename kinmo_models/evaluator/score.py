@@ -44,7 +44,11 @@ HALVES: Final = "half of real"
 SHUFFLED: Final = "shuffled joints"
 DISTINCT: Final = "distinct"
 LABELS: Final = ("content", "style")
-_OF_A_JOINT: Final = {"positions": 3, "rotations": 6, "velocities": 3}  # numbers, joints 1 to 21 last in a block
+_OF_A_JOINT: Final = {
+    "positions": 3,
+    "rotations": 6,
+    "velocities": 3,
+}  # numbers, joints 1 to 21 last in a block
 
 
 @dataclass(frozen=True)
@@ -170,7 +174,9 @@ class Scorer:
         self._real = evaluator.encode_motions(pairs.features)
         count, size = len(pairs.captions), self.settings.pool
         self._alike = np.zeros((count, count), bool) if alike is None else alike
-        self._pools = [draw_pools(self._alike, size, self._random(number)).ravel() for number in self._repeats]
+        self._pools = [
+            draw_pools(self._alike, size, self._random(number)).ravel() for number in self._repeats
+        ]
         if not all(map(len, self._pools)):
             raise ValueError(f"{count} motions make no pool of {size} no two of which are alike")
 
@@ -190,7 +196,9 @@ class Scorer:
         """
         rng = np.random.default_rng(self.settings.seed)
         shuffled = self._evaluator.encode_motions([shuffle_joints(one, rng) for one in self.pairs.features])
-        halves = [np.array_split(self._random(number).permutation(len(self._real)), 2) for number in self._repeats]
+        halves = [
+            np.array_split(self._random(number).permutation(len(self._real)), 2) for number in self._repeats
+        ]
         samples = (len(halves[0][0]), len(halves[0][1]))
         fids = {
             kind: [frechet_distance(latents[one], self._real[other]) for one, other in halves]
@@ -312,7 +320,9 @@ def score_dataset(
         " its joints exchanged at random; two numbers are sample sizes, and only FIDs of equal ones compare",
     ]
     if pairs.left_out:
-        notes.append(f"{pairs.left_out} motions without a caption or shorter than {LEAST_ROWS} rows are left out")
+        notes.append(
+            f"{pairs.left_out} motions without a caption or shorter than {LEAST_ROWS} rows are left out"
+        )
     return Scores(stamp, scorer.real(), notes, doubts(evaluator.meta, store, split) if evaluator.meta else [])
 
 
@@ -325,7 +335,9 @@ def _alike(
     captions = pairs.captions
     if labels is not None:
         of_motions = labels_of(pairs.motion_ids, read_labels(labels, LABELS), labels)
-        return alike_labels(captions, of_motions), f"no two with one caption or the same {' and '.join(LABELS)}"
+        return alike_labels(
+            captions, of_motions
+        ), f"no two with one caption or the same {' and '.join(LABELS)}"
     sentences = TokenStore.of(captions, LanguageModel.open(), cache_dir)
     embedded = sentences.sentences(sentences.ids(captions))
     rule = f"no two whose captions mean the same (cosine above {settings.alike_above:g})"

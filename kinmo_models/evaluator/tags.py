@@ -73,9 +73,7 @@ def tagged(caption: str) -> list[Token]:
 
 def framed(tokens: list[Token]) -> list[Token]:
     """Cut to 20 words, put "sos" and "eos" around them, and give words of the five classes their tag."""
-    inner = [
-        (word, _CLASS_OF.get(word, tag if tag in TAGS else OTHER)) for word, tag in tokens[:_MOST_WORDS]
-    ]
+    inner = [(word, _CLASS_OF.get(word, tag if tag in TAGS else OTHER)) for word, tag in tokens[:_MOST_WORDS]]
     return [("sos", OTHER), *inner, ("eos", OTHER)]
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from safetensors.torch import save_file
 
 from kinmo_models.data.batches import Batch, MotionBatches
 from kinmo_models.data.motions import MotionStore
@@ -20,10 +19,8 @@ from kinmo_models.evaluator.pools import draw_pools
 from kinmo_models.evaluator.words import CaptionWords, WordVectors
 from kinmo_models.layers.language import LanguageModel
 from kinmo_models.metrics.fidelity import POOL, matching_distance, r_precision
-from kinmo_models.training.checkpoint import WEIGHTS
-from kinmo_models.training.config import to_yaml
-from kinmo_models.training.folder import CONFIG
 from kinmo_models.training.loop import Outcome, seed_all, train
+from kinmo_models.training.pretrained import save_pretrained
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -81,8 +78,14 @@ class EvaluatorWork:
             "kind": KIND,
             "dataset": str(dataset),
             "dataset_fingerprint": store.fingerprint,
-            "split_fingerprints": {name: store.split_fingerprint(name) for name in dict.fromkeys(store.splits)},
-            "words": {"language": language.name, "count": len(self._words.vectors), "width": self._words.width},
+            "split_fingerprints": {
+                name: store.split_fingerprint(name) for name in dict.fromkeys(store.splits)
+            },
+            "words": {
+                "language": language.name,
+                "count": len(self._words.vectors),
+                "width": self._words.width,
+            },
             "parameters": sum(weight.numel() for weight in self._networks.parameters()),
         }
 
@@ -115,11 +118,8 @@ class EvaluatorWork:
 
     def save(self, folder: Path) -> None:
         """Write weights, config, statistics and the vectors of words."""
-        state = self._networks.state_dict()
-        save_file({name: tensor.contiguous() for name, tensor in state.items()}, folder / WEIGHTS)
-        self._statistics.save(folder)
+        save_pretrained(folder, self._networks, self.config, self._statistics)
         self._words.save(folder)
-        (folder / CONFIG).write_text(to_yaml(self.config), "utf-8")
 
 
 def train_evaluator(

@@ -25,7 +25,9 @@ WORDS: Final = "words.safetensors"
 UNKNOWN: Final = "unk"
 _FRAME: Final = {"sos": "[CLS]", "eos": "[SEP]", UNKNOWN: "[UNK]"}  # what a BERT calls them
 _TAG_PLACE: Final = {tag: place for place, tag in enumerate(TAGS)}
-_FORMS: Final = "Give a GloVe text file, .npz (words, vectors) or .safetensors (vectors; words in its metadata)."
+_FORMS: Final = (
+    "Give a GloVe text file, .npz (words, vectors) or .safetensors (vectors; words in its metadata)."
+)
 
 
 class WordVectors:
@@ -36,7 +38,9 @@ class WordVectors:
         width: 300 of GloVe.
     """
 
-    def __init__(self, words: Sequence[str], vectors: Vectors, tags: Mapping[str, list[Token]] | None = None) -> None:
+    def __init__(
+        self, words: Sequence[str], vectors: Vectors, tags: Mapping[str, list[Token]] | None = None
+    ) -> None:
         """Take words with their vectors.
 
         Args:
@@ -48,7 +52,9 @@ class WordVectors:
             ValueError: they do not fit, or "unk" is missing.
         """
         if vectors.ndim != 2 or len(set(words)) != len(vectors) or UNKNOWN not in words:
-            raise ValueError(f'{len(words)} words, vectors {vectors.shape}; wanted is one each, "unk" with them')
+            raise ValueError(
+                f'{len(words)} words, vectors {vectors.shape}; wanted is one each, "unk" with them'
+            )
         self.vectors = np.ascontiguousarray(vectors, np.float32)
         self.width = int(vectors.shape[1])
         self._place = {word: place for place, word in enumerate(words)}

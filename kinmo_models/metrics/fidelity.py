@@ -65,7 +65,10 @@ def r_precision(texts: ArrayLike, motions: ArrayLike, pool: int = POOL, top: int
     if not pools:
         raise ValueError(f"{len(a)} pairs make no pool of {pool}")
     found = np.concatenate(
-        [ranks(-cdist(a[first : first + pool], b[first : first + pool])) for first in range(0, pools * pool, pool)]
+        [
+            ranks(-cdist(a[first : first + pool], b[first : first + pool]))
+            for first in range(0, pools * pool, pool)
+        ]
     )
     return np.array([(found <= k).mean() for k in range(1, top + 1)])
 

@@ -13,7 +13,6 @@ folder when the same build is asked for again.
 from __future__ import annotations
 
 import difflib
-import hashlib
 import json
 import os
 import shutil
@@ -51,7 +50,6 @@ VECTORS_NAME: Final = "embeddings.npy"
 TABLE_NAME: Final = "motions.parquet"
 LISTS_NAME: Final = "neighbours.faiss"
 _PROGRESS_NAME: Final = "progress.json"
-_MODEL_FILES: Final = ("model.safetensors", "config.yaml", "statistics.safetensors")
 _FORMAT: Final = "kinmo-index"
 _VERSION: Final = 1
 _BATCH: Final = 256  # motions encoded at once
@@ -309,17 +307,6 @@ def is_current(folder: Path, model: str, dataset: str) -> bool:
     except DatasetError:
         return False
     return bool(meta["model"] == model and meta["dataset"] == dataset)
-
-
-def model_fingerprint(folder: Path) -> str:
-    """Digest what makes the embeddings of a trained model: weights, settings, statistics.
-
-    Args:
-        folder: the folder that `resolve_model` gives.
-    """
-    names = sorted(path.name for path in folder.iterdir() if path.name in _MODEL_FILES)
-    parts = "".join(f"{name} {sha256_of(folder / name)}\n" for name in names)
-    return hashlib.sha256(parts.encode()).hexdigest()[:32]
 
 
 def default_folder(model: str | Path, fingerprint: str, dataset: str) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -11,8 +10,6 @@ from typing import Any, Final
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 
 from kinmo_annotate.schema.features import joints_to_features
 from kinmo_annotate.schema.records import NOT_DETERMINED
@@ -22,19 +19,18 @@ from kinmo_models.data.statistics import Statistics
 from kinmo_models.data.tokens import TokenStore
 from kinmo_models.layers.language import LanguageModel
 from kinmo_models.retrieval.config import RetrievalConfig
-from kinmo_models.retrieval.index import model_fingerprint
 from kinmo_models.retrieval.model import LEVELS, RetrievalModel
-from kinmo_models.training.checkpoint import META, WEIGHTS, resolve_model
+from kinmo_models.training.checkpoint import META, resolve_model
 from kinmo_models.training.config import from_yaml
 from kinmo_models.training.errors import TrainingError
 from kinmo_models.training.folder import CONFIG
+from kinmo_models.training.pretrained import AGAIN, best_device, load_weights, model_fingerprint, read_meta
 
 Vectors = NDArray[np.float32]
 
 KIND: Final = "retrieval"
 _AT_ONCE: Final = 128  # motions or queries in one forward
 _KEPT: Final = 64  # from so many texts on, token features are kept on disk: a search need not write any
-_AGAIN: Final = "Copy the model's folder again, or train it again."
 
 
 class Retriever:
@@ -56,7 +52,7 @@ class Retriever:
         self._statistics = Statistics.load(folder)
         self._device, self._cache_dir = device, cache_dir
         model = RetrievalModel(self.config.model, int(self.meta["language"]["width"]))
-        _load_weights(model, folder / WEIGHTS)
+        load_weights(model, folder)
         self._model = model.to(device).eval()
         self.levels = self._model.levels
 
@@ -74,8 +70,7 @@ class Retriever:
         Raises:
             TrainingError: there is no such model, it is damaged, or it is of another kind.
         """
-        chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        return cls(resolve_model(model), chosen, cache_dir)
+        return cls(resolve_model(model), best_device(device), cache_dir)
 
     # motions -----------------------------------------------------------------------------------------------
 
@@ -221,23 +216,8 @@ def _unit(latents: torch.Tensor) -> Vectors:
 
 def _read_meta(folder: Path) -> dict[str, Any]:
     """Read meta.json of a retrieval model."""
-    path = folder / META
-    try:
-        meta: dict[str, Any] = json.loads(path.read_text("utf-8"))
-        kind, language = meta["kind"], meta.get("language")
-    except (OSError, ValueError, KeyError, TypeError):
-        raise TrainingError(path, "is damaged", _AGAIN) from None
-    if kind != KIND:
-        remedy = "Give a folder that `kinmo train retrieval` wrote."
-        raise TrainingError(folder, f"holds a model of the kind {kind}, not {KIND}", remedy)
+    meta = read_meta(folder, KIND)
+    language = meta.get("language")
     if not isinstance(language, dict) or not {"width", "fingerprint"} <= set(language):
-        raise TrainingError(path, "is damaged", _AGAIN)
+        raise TrainingError(folder / META, "is damaged", AGAIN)
     return meta
-
-
-def _load_weights(model: RetrievalModel, path: Path) -> None:
-    try:
-        model.load_state_dict(load_file(path))
-    except (OSError, SafetensorError, RuntimeError):
-        reason = "does not hold the weights that config.yaml speaks of" if path.exists() else "is missing"
-        raise TrainingError(path, reason, _AGAIN) from None

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 
 from kinmo_models.data.batches import Batch, MotionBatches
 from kinmo_models.data.motions import MotionStore
@@ -20,10 +19,8 @@ from kinmo_models.retrieval.config import RetrievalConfig
 from kinmo_models.retrieval.loss import RetrievalLoss
 from kinmo_models.retrieval.model import RetrievalModel
 from kinmo_models.retrieval.retriever import KIND
-from kinmo_models.training.checkpoint import WEIGHTS
-from kinmo_models.training.config import to_yaml
-from kinmo_models.training.folder import CONFIG
 from kinmo_models.training.loop import Outcome, seed_all, train
+from kinmo_models.training.pretrained import save_pretrained
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -118,10 +115,7 @@ class RetrievalWork:
 
     def save(self, folder: Path) -> None:
         """Write weights, config and statistics."""
-        weights = {name: weight.contiguous() for name, weight in self._model.state_dict().items()}
-        save_file(weights, folder / WEIGHTS)
-        (folder / CONFIG).write_text(to_yaml(self.config), "utf-8")
-        self._statistics.save(folder)
+        save_pretrained(folder, self._model, self.config, self._statistics)
 
 
 def train_retrieval(

@@ -10,7 +10,8 @@ import pytest
 from kinmo_cli import main
 from typer.testing import CliRunner
 
-from kinmo_models.retrieval.index import MotionIndex, model_fingerprint
+from kinmo_models.retrieval.index import MotionIndex
+from kinmo_models.training.pretrained import model_fingerprint
 
 
 class StandIn:

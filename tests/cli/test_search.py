@@ -46,7 +46,7 @@ def run(tmp_path):
 
 @pytest.fixture
 def model(run, arm_motion, monkeypatch):
-    from kinmo_models.retrieval.index import model_fingerprint
+    from kinmo_models.training.pretrained import model_fingerprint
 
     stand_in = StandIn(arm_motion)
 

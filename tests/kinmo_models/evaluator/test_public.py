@@ -31,7 +31,9 @@ def leaky(x: np.ndarray) -> np.ndarray:
 
 def gru(w: Weights, end: str, steps: np.ndarray, h: np.ndarray) -> np.ndarray:
     """The last state of a GRU over steps (L, inputs)."""
-    w_i, w_h, b_i, b_h = (w[f"gru.{name}_l0{end}"] for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
+    w_i, w_h, b_i, b_h = (
+        w[f"gru.{name}_l0{end}"] for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+    )
     for x in steps:
         (r_i, z_i, n_i), (r_h, z_h, n_h) = np.split(w_i @ x + b_i, 3), np.split(w_h @ h + b_h, 3)
         z = sigmoid(z_i + z_h)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,7 +18,6 @@ from kinmo_models.retrieval.index import (
     Where,
     default_folder,
     is_current,
-    model_fingerprint,
 )
 
 WIDTH = 8
@@ -252,16 +250,6 @@ class TestManyMotions:
         index = MotionIndex.build(Encoder(), Store(400), tmp_path / "index")
         assert "compared with all 400 motions" in index.note
         assert index.search(query_of(7), top=1)[0][0].motion_id == "000007"
-
-
-def test_a_models_fingerprint_follows_its_weights_and_settings_alone(tmp_path):
-    (tmp_path / "model.safetensors").write_bytes(b"weights")
-    (tmp_path / "config.yaml").write_text("levels: GJI")
-    first = model_fingerprint(tmp_path)
-    (tmp_path / "meta.json").write_text(json.dumps({"seconds": 3}))
-    assert model_fingerprint(tmp_path) == first
-    (tmp_path / "config.yaml").write_text("levels: GJ")
-    assert model_fingerprint(tmp_path) != first
 
 
 def test_where_an_index_lies_by_default(tmp_path, monkeypatch):

@@ -1,0 +1,1 @@
+"""Geometry of motions in torch, differentiable, equal to kinmo_annotate.schema."""

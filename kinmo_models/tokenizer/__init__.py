@@ -1,0 +1,1 @@
+"""Motion tokens: a residual VQ-VAE as MoMask's, trained on windows of motions."""
