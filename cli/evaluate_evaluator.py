@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ._common import JsonOption, console, messages, print_json, warn
+from ._common import JsonOption, console, print_json, warn
 from ._tables import add_row, new_table
 
 if TYPE_CHECKING:
@@ -56,23 +56,18 @@ def evaluator(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Score real motions: R-precision, MM-Dist, Diversity, foot skating, and the FIDs that others compare with.
+    """Score real motions: R-precision, MM-Dist, Diversity, foot skating, and two FIDs to compare others with.
 
     Example: kinmo evaluate evaluator evaluator dataset
 
-    The public one: kinmo evaluate evaluator finest.tar D --vectors glove.txt --statistics meta --pools standard
+    The public one: kinmo evaluate evaluator finest.tar D --vectors glove.txt --texts texts --pools standard
     """
+    from kinmo_models.evaluator.evaluator import Evaluator
     from kinmo_models.evaluator.score import ScoreSettings, score_dataset
 
+    judge = Evaluator.from_pretrained(model, vectors=vectors, statistics=statistics, texts=texts)
     settings = ScoreSettings(pools=pools.value, pool=pool, repeats=repeats)
-    files = {"vectors": vectors, "statistics": statistics, "texts": texts}
-    if as_json:
-        scores = score_dataset(model, dataset, split, settings, labels=labels, files=files, cache_dir=cache)
-    else:
-        with messages().status(f"scoring the motions of {split}"):
-            scores = score_dataset(
-                model, dataset, split, settings, labels=labels, files=files, cache_dir=cache
-            )
+    scores = score_dataset(judge, dataset, split, settings, labels=labels, cache_dir=cache)
     for text in scores.warnings:
         warn(text)
     if as_json:

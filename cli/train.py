@@ -107,7 +107,7 @@ _add(
 )
 _add(
     "evaluator",
-    "Train the networks that generated motions are scored with, where T2M's public checkpoint is not at hand.",
+    "Train what generated motions are scored with, where T2M's public checkpoint is not at hand.",
     "base has T2M's sizes and wants a GPU; tiny learns something real on two CPU cores in minutes.",
 )
 _add(

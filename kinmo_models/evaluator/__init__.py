@@ -1,1 +1,1 @@
-"""The T2M evaluator (Guo et al., CVPR 2022): one space of motions and texts that generated motions are scored in."""
+"""The T2M evaluator (Guo et al., CVPR 2022): motions and texts in one space, where motions are scored."""

@@ -59,7 +59,7 @@ class Evaluator:
     ) -> None:
         self.name, self.fingerprint = f"{kind}@{fingerprint[:_DIGITS]}", fingerprint
         self.meta = dict(meta)
-        self.width = networks.text_encoder.output_net[-1].out_features
+        self.width = networks.width
         self._networks = networks.to(device).eval().requires_grad_(False)
         self._statistics, self._words, self._device = statistics, words, device
 
@@ -79,8 +79,7 @@ class Evaluator:
             model: a RUN folder, a checkpoint's folder, a name on the hub, or T2M's finest.tar.
             vectors: of finest.tar: words and their GloVe vectors, see `WordVectors.load`.
             statistics: of finest.tar: folder of mean.npy and std.npy; None looks where T2M keeps them.
-            texts: HumanML3D's folder `texts`, where the captions' words and tags are; None reads every caption
-                by rule.
+            texts: HumanML3D's folder `texts`, with the captions' words and tags; None reads them by rule.
             device: "cpu", "cuda", ...; None is a GPU where there is one.
 
         Raises:

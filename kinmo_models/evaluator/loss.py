@@ -1,7 +1,7 @@
 """What the evaluator learns from: T2M's contrastive loss of Euclidean distances (Guo et al., CVPR 2022).
 
-Other than T2M, every motion of the batch but those that are said to be alike is a negative, where T2M takes one
-(and now and then, by a shift of 0, the motion itself).
+Every motion of the batch is a negative, but for those that are said to be alike; T2M takes one (and now and
+then, by a shift of 0, the motion itself).
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ class MovementEncoder(nn.Module):
 
 
 class GruEncoder(nn.Module):
-    """Sequences to one latent each: a bidirectional GRU with a learned first state, from whose last states."""
+    """Sequences to one latent each, by the last states of a bidirectional GRU with a learned first one."""
 
     def __init__(self, inputs: int, width: int, latent: int) -> None:
         super().__init__()
@@ -80,7 +80,11 @@ class TextEncoder(GruEncoder):
 
 
 class EvaluatorNetworks(nn.Module):
-    """The three networks, under the names of the public checkpoint."""
+    """The three networks, under the names of the public checkpoint.
+
+    Attributes:
+        width: numbers of a latent.
+    """
 
     def __init__(self, config: ModelConfig, words: int) -> None:
         """Make them with random weights.
@@ -90,6 +94,7 @@ class EvaluatorNetworks(nn.Module):
             words: width of the vectors of words.
         """
         super().__init__()
+        self.width = config.latent
         self.movement_encoder = MovementEncoder(config.movement, config.dropout)
         self.motion_encoder = GruEncoder(config.movement, config.motion, config.latent)
         self.text_encoder = TextEncoder(words, config.text, config.latent)

@@ -15,7 +15,7 @@ Bools = NDArray[np.bool_]
 
 
 def alike_captions(captions: Sequence[str], sentences: NDArray[np.floating], above: float) -> Bools:
-    """Tell which captions are equal, or have sentence embeddings (n, D) with a cosine above a bound: (n, n)."""
+    """Tell which captions (n, n) are equal, or have sentence embeddings with a cosine above a bound."""
     texts = np.array(captions, dtype=object)
     found: Bools = (texts[:, None] == texts[None]) | (sentences @ sentences.T > above)
     return found
@@ -61,8 +61,8 @@ def labels_of(motion_ids: Sequence[str], labels: Mapping[str, str], path: Path) 
 def draw_pools(alike: Bools, size: int, rng: np.random.Generator) -> NDArray[np.int64]:
     """Draw pools no two of whose motions are alike, each motion at most once.
 
-    The motions come in random order, and each goes into the pool in hand unless one there is alike; those left
-    over make the next pool. What makes no full pool is left out.
+    The motions come in random order, and each goes into the pool in hand unless one there is alike; those
+    left over make the next. What makes no full pool is left out.
 
     Args:
         alike: (n, n); all false gives the standard random pools.
@@ -74,10 +74,11 @@ def draw_pools(alike: Bools, size: int, rng: np.random.Generator) -> NDArray[np.
     """
     left, pools = rng.permutation(len(alike)).tolist(), []
     while len(left) >= size:
-        pool, rest = [], []
+        pool: list[int] = []
+        rest: list[int] = []
         for place in left:
             full = len(pool) == size
-            (rest if full or alike[place, pool].any() else pool).append(place)
+            (rest if full or alike[place][pool].any() else pool).append(place)
         if len(pool) < size:
             break
         pools.append(pool)

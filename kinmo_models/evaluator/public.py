@@ -1,6 +1,6 @@
 """The public checkpoint of the T2M evaluator, `finest.tar`, and the files that it needs beside it.
 
-The checkpoint is read with `weights_only`, the rest are plain arrays: nothing that could run code is unpickled.
+The checkpoint is read with `weights_only`, the rest are plain arrays: nothing can run code.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ Every figure carries its sample size: FID of few motions is too large, and only 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -271,33 +271,29 @@ class Scorer:
 
 
 def score_dataset(
-    model: str | Path,
+    evaluator: Evaluator,
     dataset: Path,
     split: str,
     settings: ScoreSettings,
     *,
     labels: Path | None = None,
-    files: Mapping[str, Path | None] | None = None,
     cache_dir: Path | None = None,
 ) -> Scores:
     """Score the real motions of a split with an evaluator: what it is worth, and what is to be reached.
 
     Args:
-        model: see `Evaluator.from_pretrained`.
+        evaluator: that is looked at.
         dataset: an annotated dataset.
         split: which of its splits.
         settings: see `ScoreSettings`.
-        labels: CSV file with the columns id, content and style: in distinct pools no two motions share both, in
-            the place of captions that mean the same.
-        files: `vectors`, `statistics` and `texts` of a public evaluator, see `Evaluator.from_pretrained`.
+        labels: CSV file with the columns id, content and style: no two motions of a distinct pool share both,
+            in the place of captions that mean the same.
         cache_dir: root of the caches; None is the user's.
 
     Raises:
         DatasetError: no such split, too few motions for a pool, or labels of another dataset.
-        TrainingError: no such evaluator.
         MotionError: a motion with features that are not finite.
     """
-    evaluator = Evaluator.from_pretrained(model, **(files or {}))
     store = MotionStore.open(dataset, cache_dir)
     pairs = scored_pairs(store, split)
     alike, rule = _alike(pairs, settings, labels, cache_dir)
@@ -316,12 +312,12 @@ def score_dataset(
     }
     notes = [
         f"pools of {settings.pool}: {rule}; {settings.repeats} repetitions",
-        f"FID of {HALVES}: a random half of the motions against the other half; of {SHUFFLED}: the first half with"
-        " its joints exchanged at random; two numbers are sample sizes, and only FIDs of equal ones compare",
+        f"FID of {HALVES}: a random half of the motions against the other half; of {SHUFFLED}: the first half"
+        " with its joints exchanged at random; only FIDs of equal sample sizes compare",
     ]
     if pairs.left_out:
         notes.append(
-            f"{pairs.left_out} motions without a caption or shorter than {LEAST_ROWS} rows are left out"
+            f"{pairs.left_out} motions without a caption or of fewer than {LEAST_ROWS} rows are left out"
         )
     return Scores(stamp, scorer.real(), notes, doubts(evaluator.meta, store, split) if evaluator.meta else [])
 

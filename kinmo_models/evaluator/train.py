@@ -100,8 +100,8 @@ class EvaluatorWork:
     def validate(self, accelerator: Accelerator) -> dict[str, float]:
         """R-precision and MM-Dist on the split val.
 
-        R-precision is that of pools of 32, fewer where the split is smaller, drawn ten times with no two captions
-        alike (`loss.alike_above`); `r_precision` is the mean of the shares for the first one, two and three.
+        Pools of 32, fewer where the split is smaller, are drawn ten times, no two captions in one alike
+        (`loss.alike_above`); `r_precision` is the mean of top 1, 2 and 3.
         """
         if self._val is None:
             return {}

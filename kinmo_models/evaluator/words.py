@@ -68,7 +68,7 @@ class WordVectors:
         return cls(words, vectors / vectors.std())
 
     def rows(self, caption: str) -> Vectors:
-        """Read a caption: (L, width + 15), for each word its vector and its tag as 0 or 1; L is at most 22."""
+        """Read a caption: (L, width + 15), of each word its vector and its tag as 0 or 1; L is at most 22."""
         tokens = framed(self._tags.get(caption.strip()) or tagged(caption))
         unknown = self._place[UNKNOWN]
         places = [self._place.get(word, unknown) for word, _ in tokens]

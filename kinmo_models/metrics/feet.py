@@ -45,8 +45,8 @@ def skating(joints: ArrayLike) -> NDArray[np.bool_]:
 def foot_skating_ratio(motions: list[NDArray[np.floating]]) -> float:
     """Share of transitions in which a foot slides, the mean over the motions.
 
-    Other than in GMD and OmniControl, which count the 195 transitions of the padded motion, those of a motion's
-    own frames alone count; for motions of 196 frames the two are equal.
+    Of each motion its own transitions count. GMD and OmniControl count the 195 of the padded motion, so that
+    theirs is lower for shorter motions than 196 frames.
 
     Args:
         motions: (T, 22, 3) each, as in `skating`.

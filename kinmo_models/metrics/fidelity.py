@@ -1,7 +1,7 @@
-"""How close generated motions are to real ones and to their texts: the metrics of T2M (Guo et al., CVPR 2022).
+"""How close generated motions are to real ones and to their texts, by T2M (Guo et al., CVPR 2022).
 
-All work on latents of an evaluator, in float64: n texts or motions, d numbers each, Euclidean distances. Their
-values mean nothing apart from the evaluator that made the latents, and FID not apart from n.
+All work on latents of an evaluator, in float64: n texts or motions, d numbers each, Euclidean distances. The
+values mean nothing apart from the evaluator that made the latents, and FID nothing apart from n.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.linalg import qr, svdvals
 from scipy.spatial.distance import cdist
 
 from kinmo_models.metrics.ranking import ranks
@@ -23,9 +24,9 @@ _FEW: Final = 100  # pairs of Diversity where there are fewer samples than pairs
 def frechet_distance(first: ArrayLike, second: ArrayLike) -> float:
     """Fréchet distance (FID) between the Gaussians of two sets of latents.
 
-    |m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^1/2), covariances unbiased. With centred latents A and B, each divided
-    by the root of its n - 1, the trace of the root is the sum of the singular values of A B^T. So nothing
-    has to be inverted, no root of a matrix is taken, and fewer latents than dimensions are no trouble.
+    |m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^1/2), covariances unbiased. With centred latents A and B, each
+    divided by the root of its n - 1, the trace of the root is the sum of the singular values of A B^T. So no
+    root of a matrix is taken, and fewer latents than dimensions are no trouble.
 
     Args:
         first: (n, d), n at least 2.
@@ -41,7 +42,7 @@ def frechet_distance(first: ArrayLike, second: ArrayLike) -> float:
     a, b = ((one - one.mean(axis=0)) / np.sqrt(len(one) - 1) for one in (a, b))
     spread = np.square(a).sum() + np.square(b).sum()
     # A = QR with Q^T Q = 1 leaves the singular values of the product as they are, and makes it small.
-    common = np.linalg.svd(np.linalg.qr(a, mode="r") @ np.linalg.qr(b, mode="r").T, compute_uv=False).sum()
+    common = svdvals(qr(a, mode="r")[0] @ qr(b, mode="r")[0].T).sum()
     return max(float(shift @ shift + spread - 2 * common), 0.0)
 
 

@@ -26,7 +26,6 @@ from kinmo_models.retrieval.protocols import DIRECTIONS, THRESHOLD, TITLES, Prot
 from kinmo_models.training.config import differences, plain
 
 if TYPE_CHECKING:
-    from kinmo_models.data.motions import MotionStore
     from kinmo_models.layers.language import LanguageModel
     from kinmo_models.retrieval.retriever import Retriever
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-WORDS = "unk sos eos a person walk walks forward slowly hand floor the to".split()
+WORDS = ["unk", "sos", "eos", "a", "person", "walk", "walks", "forward", "slowly", "hand", "the", "to"]
 
 
 def _gru(inputs: int, width: int) -> dict[str, tuple[int, ...]]:
