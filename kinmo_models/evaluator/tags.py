@@ -3,8 +3,8 @@
 A word has one of 15 tags: its part of speech, or one of five classes of words that matter for motions. Who
 has HumanML3D has its words and tags as well (`read_tags`). Any other caption is read by rule (`tagged`): the
 rule knows the five classes and the closed parts of speech, and calls every other word a noun, which most of
-them are, unless it ends like an adverb. Of the words of 5,284 tagged captions it gave 87 % their tag, and 99.9
-% of those of the five classes.
+them are, unless it ends like an adverb. Of the words of 5,284 tagged captions it gave 87 % their
+tag, and 99.9 % of those of the five classes.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from kinmo_annotate.schema.records import NOT_DETERMINED
 from kinmo_models.data.batches import Batch, MotionBatches
 from kinmo_models.data.motions import MotionStore
 from kinmo_models.data.statistics import Statistics
@@ -61,7 +62,7 @@ class EvaluatorWork:
         indices, val = store.select(_TRAIN), store.select(_VAL) if _VAL in store.splits else []
         language = LanguageModel.open()
         self._words = WordVectors.of_captions(captions_of(store, indices), language)
-        captions = captions_of(store, [*indices, *val])
+        captions = [NOT_DETERMINED, *captions_of(store, [*indices, *val])]
         sentences = TokenStore.of(captions, language, cache_dir, _about("sentence embeddings", progress))
         texts = CaptionWords(captions, self._words, sentences)
         self._statistics = Statistics.fit(
@@ -135,9 +136,9 @@ def train_evaluator(
     """Train an evaluator, or go on training it.
 
     Args:
-        dataset: the folder that `kinmo annotate run` wrote.
+        dataset: what it learns from, a folder that `kinmo annotate run` wrote.
         out: the RUN folder.
-        config: all settings.
+        config: sizes, data, loss and training.
         resume: False begins over.
         cache_dir: root of the caches; None is the user's.
         progress: told how the preparation goes.

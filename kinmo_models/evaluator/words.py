@@ -140,7 +140,7 @@ class CaptionWords:
         Args:
             captions: repeats allowed.
             words: their vectors.
-            sentences: where the captions' sentence embeddings are.
+            sentences: where the sentence embeddings of the captions, and of `NOT_DETERMINED`, are.
         """
         texts = list(dict.fromkeys([NOT_DETERMINED, *captions]))
         self._rows = [words.rows(text) for text in texts]
