@@ -10,6 +10,9 @@ import numpy as np
 import pytest
 import torch
 
+from kinmo_annotate.schema import shards
+from kinmo_annotate.schema.records import Row
+
 WORDS = ["unk", "sos", "eos", "a", "person", "walk", "walks", "forward", "slowly", "hand", "the", "to"]
 
 
@@ -88,3 +91,17 @@ def make_features() -> Callable[..., np.ndarray]:
         return np.random.default_rng([seed, rows]).normal(size=(rows, 263)).astype(np.float32)
 
     return make
+
+
+@pytest.fixture
+def write_rows(tmp_path: Path) -> Callable[..., Path]:
+    """Write rows as the split test of a dataset."""
+
+    def write(rows: list[Row], name: str = "rows") -> Path:
+        folder = tmp_path / name
+        info = shards.write_shard(shards.rows_to_table(rows), folder / "data" / shards.shard_name("test", 0))
+        shards.write_failures([], folder / "failures.parquet")
+        shards.Manifest({"seed": 7}, "1", [info]).save(folder)
+        return folder
+
+    return write
