@@ -40,7 +40,7 @@ def contrastive(texts: Tensor, motions: Tensor, negatives: Tensor, margin: float
         negatives: (B, B) true where a text is not said of a motion; the diagonal does not matter.
         margin: distance that negatives should have at least.
     """
-    distances = torch.cdist(texts, motions, compute_mode="donot_use_mm_for_euclid_dist")
+    distances = torch.cdist(texts.float(), motions.float(), compute_mode="donot_use_mm_for_euclid_dist")
     own = torch.eye(len(texts), dtype=torch.bool, device=texts.device)
     lacking = (margin - distances).clamp(min=0).square()[negatives & ~own]
     return {

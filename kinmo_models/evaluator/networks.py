@@ -107,18 +107,18 @@ class EvaluatorNetworks(nn.Module):
 
         Args:
             features: (N, 263) normalised, the motions one after the other.
-            lengths: (B,) rows of each, at least 4; what is left of a division by 4, and of 196, is left out.
+            lengths: (B,) rows of each; what is left of a division by 4, or is beyond 196, is left out. A motion of
+                fewer than 4 is filled up with zeros.
 
         Returns:
             (B, latent).
         """
-        kept = lengths.clamp(max=LONGEST) // UNIT * UNIT
+        kept = lengths.clamp(UNIT, LONGEST) // UNIT * UNIT
         rows = min(int(kept.max()) + UNIT, LONGEST)
         padded = features.new_zeros(len(kept), rows, INPUTS)
-        for place, (part, length) in enumerate(
-            zip(features.split(lengths.tolist()), kept.tolist(), strict=True)
-        ):
-            padded[place, :length] = part[:length, :INPUTS]
+        parts = features[:, :INPUTS].split(lengths.tolist())
+        for row, part, length in zip(padded, parts, kept.tolist(), strict=True):
+            row[: min(len(part), length)] = part[:length]
         tokens, counts = self.movement_encoder(padded), kept // UNIT
         there = torch.arange(tokens.shape[1], device=tokens.device) < counts.to(tokens.device)[:, None]
         latents: Tensor = self.motion_encoder(tokens[there], counts)

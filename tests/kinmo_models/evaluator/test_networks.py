@@ -41,6 +41,12 @@ def test_contacts_odd_rows_and_what_is_too_long_do_not_count(networks: Evaluator
     assert not torch.allclose(encode(networks, motion[:44]), encode(networks, motion[:40]))
 
 
+def test_a_motion_of_fewer_than_four_rows_is_filled_up(networks: EvaluatorNetworks):
+    motion = torch.randn(3, 263)
+    filled = torch.cat([motion, torch.zeros(1, 263)])
+    torch.testing.assert_close(encode(networks, motion), encode(networks, filled), atol=0, rtol=0)
+
+
 def test_a_text_does_not_depend_on_what_else_is_in_the_batch(networks: EvaluatorNetworks):
     short, long = torch.randn(3, 21), torch.randn(22, 21)
     with torch.no_grad():

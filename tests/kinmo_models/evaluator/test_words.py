@@ -87,12 +87,6 @@ def test_words_of_captions_have_the_language_models_vectors(language: LanguageMo
     np.testing.assert_allclose(factor, factor[0], rtol=1e-4)
 
 
-def test_a_word_of_several_pieces_has_their_mean(language: LanguageModel):
-    whole, *pieces = language.word_vectors(["walk-run", "walk", "-", "run"])
-    assert whole.shape == (language.width,)
-    np.testing.assert_allclose(whole, np.mean(pieces, axis=0), atol=1e-6)
-
-
 def test_captions_are_found_by_text_and_other_texts_read_as_none(language: LanguageModel, tmp_path: Path):
     words = WordVectors(WORDS, VECTORS)
     texts = ["man walks", "walk"]
