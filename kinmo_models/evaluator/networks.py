@@ -107,7 +107,7 @@ class EvaluatorNetworks(nn.Module):
 
         Args:
             features: (N, 263) normalised, the motions one after the other.
-            lengths: (B,) rows of each; what is left of a division by 4, or is beyond 196, is left out. A motion
+            lengths: (B,) rows of each; what is left of a division by 4 or beyond 196 is left out. A motion
                 of fewer than 4 is filled up with zeros.
 
         Returns:
