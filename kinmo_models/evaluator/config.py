@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kinmo_models.data.batches import DataSettings
+from kinmo_models.data.epochs import DataSettings
 from kinmo_models.training.config import TrainingConfig, load_preset, setting
 
 

@@ -71,10 +71,11 @@ class SequenceEncoder(nn.Module):
         packing = pack(counts + _SPECIAL, rows.device)
         x = torch.cat([self.special, self.project(rows)]).index_select(0, _gather(packing, lengths))
         x = self.dropout(x + sinusoids(packing.position, x.shape[1]))
-        for layer in self.layers:
+        *layers, last = self.layers
+        for layer in layers:
             x = layer(x, packing)
-        first = packing.starts[packing.places]
-        return Gaussian(x[first], torch.exp(0.5 * (x[first + 1] - _START)))
+        mean, log_variance = last.first(x, packing, _SPECIAL)[packing.places].unbind(1)
+        return Gaussian(mean, torch.exp(0.5 * (log_variance - _START)))
 
 
 def _gather(packing: Packing, lengths: Tensor) -> Tensor:
