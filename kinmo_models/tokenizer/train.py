@@ -126,13 +126,13 @@ def train_tokenizer(
     """Train a tokenizer, or go on training it.
 
     Args:
-        dataset: the folder that `kinmo annotate run` wrote.
+        dataset: annotated motions; their texts are not read.
         out: the RUN folder.
         config: all settings.
         resume: False begins over.
-        cache_dir: root of the caches; None is the user's.
-        progress: told how the preparation goes.
-        console: where the progress of the training goes; None for silence.
+        cache_dir: where features are kept between runs; None is the user's cache.
+        progress: told how many motions' features are computed.
+        console: shows losses and time left; None for silence.
 
     Raises:
         DatasetError: the dataset cannot be trained on.
