@@ -117,14 +117,15 @@ def _read_safetensors(path: Path) -> tuple[list[str], Vectors]:
 
 
 def _read_text(path: Path) -> tuple[list[str], Vectors]:
-    """Read `word number number ...` a line."""
-    words, vectors = [], []
+    """Read `word number number ...` a line; some of GloVe's words hold spaces, and some stand twice."""
+    found: dict[str, Vectors] = {}
+    width = 0
     with path.open(encoding="utf-8") as file:
         for line in file:
-            word, _, numbers = line.rstrip().partition(" ")
-            words.append(word)
-            vectors.append(np.array(numbers.split(" "), np.float32))
-    return words, np.stack(vectors)
+            width = width or line.count(" ")
+            word, *numbers = line.rstrip().rsplit(" ", width)
+            found.setdefault(word, np.array(numbers, np.float32))
+    return list(found), np.stack(list(found.values()))
 
 
 class CaptionWords:

@@ -53,6 +53,13 @@ def test_every_kind_of_file_gives_the_same(tmp_path: Path):
         np.testing.assert_array_equal(read.vectors, VECTORS)
 
 
+def test_words_with_spaces_and_words_that_stand_twice_are_read(tmp_path: Path):
+    (tmp_path / "glove.txt").write_text("unk 1 2\nat home 3 4\nwalk 5 6\nwalk 7 8\n")
+    read = WordVectors.load(tmp_path / "glove.txt")
+    assert read.words == ["unk", "at home", "walk"]
+    assert read.vectors.tolist() == [[1, 2], [3, 4], [5, 6]]
+
+
 def test_files_that_hold_no_words_are_refused(tmp_path: Path):
     def refused(name: str, said: str) -> None:
         with pytest.raises(TrainingError, match=said):
