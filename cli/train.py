@@ -137,6 +137,11 @@ _add(
     "base has the paper's sizes and wants a GPU; tiny learns something real on two CPU cores in minutes.",
 )
 _add(
+    "evaluator",
+    "Train what generated motions are scored with, where T2M's public checkpoint is not at hand.",
+    "base has T2M's sizes and wants a GPU; tiny learns something real on two CPU cores in minutes.",
+)
+_add(
     "tokenizer",
     "Train the model that turns motions into tokens and back: what motions are generated with.",
     "base has MoMask's sizes and wants a GPU; tiny learns something real on two CPU cores in minutes.",

@@ -14,7 +14,7 @@ from kinmo_annotate.schema.skeleton import FIELDS, GROUP_NAMES
 from kinmo_models.data.epochs import DataSettings, Epochs, Ints, Plan
 from kinmo_models.data.motions import MotionStore
 from kinmo_models.data.statistics import Statistics
-from kinmo_models.data.tokens import TokenStore
+from kinmo_models.data.tokens import TextStore
 
 _GROUPS: Final = len(GROUP_NAMES)
 
@@ -107,13 +107,13 @@ class MotionBatches:
     def __init__(
         self,
         store: MotionStore,
-        tokens: TokenStore,
+        tokens: TextStore,
         statistics: Statistics,
         indices: Sequence[int],
         settings: DataSettings,
         seed: int,
         train: bool,
-        sentences: TokenStore | None = None,
+        sentences: TextStore | None = None,
     ) -> None:
         """Prepare batches.
 
@@ -152,7 +152,7 @@ class MotionBatches:
         """Give one process's batches of an epoch; see `Epochs.batches`."""
         return self._epochs.batches(number, rank, world, self._batch)
 
-    def _caption_ids(self, known: TokenStore) -> Ints:
+    def _caption_ids(self, known: TextStore) -> Ints:
         """Ids (2, captions) of the captions and of the mirrored ones."""
         texts, captions = self._store.texts, self._epochs.captions
         plain = known.ids(texts[index].captions[place].text for index, place in captions)
