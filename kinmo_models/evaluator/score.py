@@ -51,6 +51,12 @@ _OF_A_JOINT: Final = {
 }  # numbers, joints 1 to 21 last in a block
 
 
+NOTE_ON_HALVES: Final = (
+    f"FID of {HALVES}: a random half of the motions against the other half; of {SHUFFLED}: the first half"
+    " with its joints exchanged at random; only FIDs of equal sample sizes compare"
+)
+
+
 @dataclass(frozen=True)
 class ScoreSettings:
     """How motions are scored.
@@ -270,7 +276,7 @@ class Scorer:
 # ---------------------------------------------------------------- a dataset's real motions
 
 
-def score_dataset(
+def open_scorer(
     evaluator: Evaluator,
     dataset: Path,
     split: str,
@@ -278,11 +284,11 @@ def score_dataset(
     *,
     labels: Path | None = None,
     cache_dir: Path | None = None,
-) -> Scores:
-    """Score the real motions of a split with an evaluator: what it is worth, and what is to be reached.
+) -> tuple[Scorer, Scores]:
+    """Hold the real motions of a split ready, and say what figures on them belong to; there are none yet.
 
     Args:
-        evaluator: that is looked at.
+        evaluator: makes the latents.
         dataset: an annotated dataset.
         split: which of its splits.
         settings: see `ScoreSettings`.
@@ -310,16 +316,31 @@ def score_dataset(
         "split_fingerprint": store.split_fingerprint(split),
         **asdict(settings),
     }
-    notes = [
-        f"pools of {settings.pool}: {rule}; {settings.repeats} repetitions",
-        f"FID of {HALVES}: a random half of the motions against the other half; of {SHUFFLED}: the first half"
-        " with its joints exchanged at random; only FIDs of equal sample sizes compare",
-    ]
+    notes = [f"pools of {settings.pool}: {rule}; {settings.repeats} repetitions"]
     if pairs.left_out:
         notes.append(
             f"{pairs.left_out} motions without a caption or of fewer than {LEAST_ROWS} rows are left out"
         )
-    return Scores(stamp, scorer.real(), notes, doubts(evaluator.meta, store, split) if evaluator.meta else [])
+    return scorer, Scores(stamp, [], notes, doubts(evaluator.meta, store, split) if evaluator.meta else [])
+
+
+def score_dataset(
+    evaluator: Evaluator,
+    dataset: Path,
+    split: str,
+    settings: ScoreSettings,
+    *,
+    labels: Path | None = None,
+    cache_dir: Path | None = None,
+) -> Scores:
+    """Score the real motions of a split with an evaluator: what it is worth, and what is to be reached.
+
+    Arguments and errors are those of `open_scorer`.
+    """
+    scorer, scores = open_scorer(evaluator, dataset, split, settings, labels=labels, cache_dir=cache_dir)
+    scores.figures.extend(scorer.real())
+    scores.notes.append(NOTE_ON_HALVES)
+    return scores
 
 
 def _alike(

@@ -27,6 +27,11 @@ Features = NDArray[np.float32]
 Progress = Callable[[str, int, int], None]
 
 SIMILARITY: Final = "HTMA-S"
+NOTES: Final = (
+    "caption: the generator knew the caption alone, what a user types; annotation: finer texts too, written"
+    " from the very motion that the generated one is held against, the paper's setting",
+    "generated motions are as long as the real ones",
+)
 _AT_ONCE: Final = 32
 
 
@@ -70,7 +75,9 @@ def score_generator(
     Raises:
         ValueError: a level that the model does not have.
     """
-    figures = [] if retriever is None else similarity("real", retriever, scorer.pairs, [scorer.pairs.features])
+    figures = (
+        [] if retriever is None else similarity("real", retriever, scorer.pairs, [scorer.pairs.features])
+    )
     for level in settings.levels or generator.levels:
         name, told = _name(level), _told(_name(level), progress)
         seeds = range(settings.seed, settings.seed + settings.runs)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -119,7 +119,7 @@ class Ablation:
     sets: Sequence[str] = ()
     seeds: Sequence[int] = (0, 1, 2)
     variants: Sequence[Variant] = VARIANTS
-    measured: GenerationSettings = GenerationSettings()
+    measured: GenerationSettings = field(default_factory=GenerationSettings)
 
 
 def run_fig8(
@@ -265,8 +265,8 @@ def preface(ablation: Fig8) -> list[str]:
     stamp = ablation.stamp
     return [
         f"Evaluator {stamp['evaluator']}; split {stamp['split']} (fingerprint {stamp['split_fingerprint']}).",
-        f"Mean ± 95 % interval (Student's t) over the seeds {', '.join(map(str, stamp['seeds']))}. Finer texts"
-        " are written from the real motion, as in the paper; the G variants know the caption alone.",
+        f"Mean ± 95 % interval (Student's t) over the seeds {', '.join(map(str, stamp['seeds']))}.",
+        "Finer texts are written from the real motion, as in the paper; G variants know the caption alone.",
         "sentence: a plain sentence encoder (all-MiniLM-L6-v2), where the paper has CLIP.",
     ]
 

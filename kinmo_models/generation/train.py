@@ -181,20 +181,20 @@ def train_generation(
     *,
     resume: bool = True,
     cache_dir: Path | None = None,
-    progress: Progress | None = None,
     console: Console | None = None,
+    progress: Progress | None = None,
 ) -> Outcome:
-    """Train a generator, or go on training it.
+    """Train a generator, or go on training it; both its transformers together.
 
     Args:
         dataset: the folder that `kinmo annotate run` wrote.
         out: the RUN folder.
         config: all settings.
         parts: tokenizer and text encoder.
-        resume: False begins over.
+        resume: go on with what is in `out`; False begins over.
         cache_dir: root of the caches; None is the user's.
-        progress: told how the preparation goes.
-        console: where the progress of the training goes; None for silence.
+        console: where the training shows its progress; None for silence.
+        progress: told of the preparation.
 
     Raises:
         DatasetError: the dataset cannot be trained on.
