@@ -6,7 +6,7 @@ import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from ._common import WRONG_USAGE, fail
 
@@ -71,11 +71,9 @@ def _from_lines(text: str) -> list[Query]:
 
 
 def _from_file(path: Path, mapping: Path | None) -> Query:
-    from kinmo_annotate.sources import open_source
+    from kinmo_annotate.sources import load_motion
 
-    source = open_source(path, mapping=mapping)
-    (entry, *_) = source.entries()
-    return Query(path.name, joints=source.load(entry).joints)
+    return Query(path.name, joints=load_motion(path, mapping).joints)
 
 
 def _checked(text: str) -> str:
@@ -110,38 +108,3 @@ def _language(text: str) -> str:
     counts = {name: sum(word in small.split() for word in words) for name, small in _FOREIGN.items()}
     name = max(counts, key=lambda language: counts[language])
     return name if counts[name] >= 2 and counts[name] > english else ""
-
-
-def read_fields(path: Path) -> dict[str, str]:
-    """Read sentences of some of the 21 fields from a YAML or JSON file.
-
-    Raises:
-        typer.Exit: no mapping from fields to sentences, or a field that does not exist.
-    """
-    import difflib
-
-    from kinmo_annotate.schema.skeleton import FIELDS
-
-    remedy = 'It should read like {"left_arm": "The left arm waves."}; any of the 21 fields.'
-    content = _parsed(path, remedy)
-    if not isinstance(content, dict) or not content:
-        fail(f"{path}: holds no fields", remedy)
-    for name, sentence in content.items():
-        if name not in FIELDS:
-            near = difflib.get_close_matches(str(name), FIELDS, n=1)
-            hint = f"Did you mean {near[0]}?" if near else f"The fields are {', '.join(FIELDS)}."
-            fail(f"{path}: there is no field {str(name)[:60]!r}", hint)
-        if not isinstance(sentence, str) or not sentence.strip():
-            fail(f"{path}: {name} is no sentence", remedy)
-    return {name: " ".join(sentence.split()) for name, sentence in content.items()}
-
-
-def _parsed(path: Path, remedy: str) -> Any:
-    import yaml
-
-    if path.stat().st_size > _MOST_BYTES:
-        fail(f"{path}: is larger than {_MOST_BYTES >> 20} MiB", remedy)
-    try:
-        return yaml.safe_load(path.read_text("utf-8"))  # JSON is YAML too
-    except (yaml.YAMLError, UnicodeDecodeError):
-        fail(f"{path}: is neither YAML nor JSON", remedy)

@@ -208,24 +208,28 @@ def _draw(
     wanted = [path for path in (picture, film, bvh) if path is not None]
     if not wanted:
         return []
+    from kinmo_annotate.motion_out import MotionOut, write_motion
+    from kinmo_annotate.render.film import FILM_SUFFIXES
+    from kinmo_annotate.render.paper import check_suffix
+    from kinmo_annotate.render.sheet import SHEET_SUFFIXES
+
+    endings = {
+        "a picture": (picture, SHEET_SUFFIXES),
+        "a film": (film, FILM_SUFFIXES),
+        "BVH": (bvh, (".bvh",)),
+    }
+    for what, (path, known) in endings.items():
+        if path is not None:
+            check_suffix(path, known, what)
     record, joints = found.record, found.joints
     if joints is None:
         reason = f"{dataset} carries texts only, so there is no motion to draw"
         fail(reason, "Put your own copy of the motions back with `kinmo dataset join`.")
-    if picture is not None:
-        from kinmo_annotate.render import contact_sheet
-
-        sentences = {**record["groups"], **record["interactions"]}
-        title = f"{record['motion_id']}  {_title(found)}".strip()
-        contact_sheet(joints, _keyframes(found), sentences, picture, record["fps"], title)
-    if film is not None:
-        from kinmo_annotate.render import film as write_film
-
-        write_film(joints, film, record["fps"], _title(found), _keyframes(found))
-    if bvh is not None:
-        from kinmo_annotate.bvh_out import write_bvh
-
-        write_bvh(joints, bvh, record["fps"])
+    sentences = {**record["groups"], **record["interactions"]}
+    name, text = record["motion_id"], _title(found)
+    motion = MotionOut(joints, record["fps"], name, text, _keyframes(found), sentences)
+    for path in wanted:
+        write_motion(motion, path)
     return wanted
 
 

@@ -76,7 +76,7 @@ def retrieval(
             )
         if out is None:
             fail("--table5 needs a folder.", "Say where runs and tables go: --out FOLDER.", WRONG_USAGE)
-        _table5(dataset, split, out, _read_seeds(seeds), config, sets or [], cache, as_json)
+        _table5(dataset, split, out, read_seeds(seeds), config, sets or [], cache, as_json)
         return
     if out or sets:
         fail("--out and --set belong to --table5.", "Leave them out, or add --table5.", WRONG_USAGE)
@@ -211,7 +211,7 @@ def _show_table5(table: Table5) -> None:
         console().print(line, markup=False)
 
 
-def _read_seeds(text: str) -> list[int]:
+def read_seeds(text: str) -> list[int]:
     """Read `0,1,2`."""
     try:
         seeds = [int(part) for part in text.split(",")]

@@ -125,7 +125,7 @@ def _open(place: Place) -> MotionIndex:
 def _encode(
     place: Place, queries: Sequence[Query], fields: Path | None, level: str | None
 ) -> NDArray[np.float32]:
-    from ._queries import read_fields
+    from ._prompts import read_fields
 
     said = None if fields is None else [read_fields(fields)]
     retriever = place.retriever

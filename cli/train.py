@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -69,23 +71,52 @@ def _add(name: str, what: str, for_whom: str) -> None:
         print_config: PrintOption = False,
         as_json: JsonOption = False,
     ) -> None:
-        from kinmo_models.training.config import to_yaml
-
-        settings = import_module(f"kinmo_models.{name}.config").load_config(config, sets or [])
-        if print_config:
-            console().print(to_yaml(settings), markup=False, soft_wrap=True, end="")
-            return
-        dataset, out = _needed(name, dataset, out)
-        train_model = getattr(import_module(f"kinmo_models.{name}.train"), f"train_{name}")
-        silent = as_json or not _first_process()
-        shown = None if silent else messages()
-        with stages(silent) as told:
-            outcome = train_model(
-                dataset, out, settings, resume=resume, cache_dir=cache, progress=told, console=shown
-            )
-        _finish(outcome, as_json, f"kinmo evaluate {name} {out} {dataset}")
+        asked = _Asked(name, dataset, out, config, sets, resume, cache, print_config, as_json)
+        _train(asked, f"kinmo evaluate {name} {out} {dataset}")
 
     app.command(name, help=_PAGE.format(name=name, what=what, for_whom=for_whom))(train)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What a command that trains was given."""
+
+    name: str  # of the room
+    dataset: Path | None
+    out: Path | None
+    config: str
+    sets: list[str] | None
+    resume: bool
+    cache: Path | None
+    print_config: bool
+    as_json: bool
+
+
+def _train(asked: _Asked, next_command: str, more: Callable[[], dict[str, Any]] = dict) -> None:
+    """Train the model of a room; `more` gives what its train_NAME wants beside what all want."""
+    from kinmo_models.training.config import to_yaml
+
+    name = asked.name
+    settings = import_module(f"kinmo_models.{name}.config").load_config(asked.config, asked.sets or [])
+    if asked.print_config:
+        console().print(to_yaml(settings), markup=False, soft_wrap=True, end="")
+        return
+    dataset, out = _needed(name, asked.dataset, asked.out)
+    given = more()
+    train_model = getattr(import_module(f"kinmo_models.{name}.train"), f"train_{name}")
+    silent = asked.as_json or not _first_process()
+    with stages(silent) as told:
+        outcome = train_model(
+            dataset,
+            out,
+            config=settings,
+            resume=asked.resume,
+            cache_dir=asked.cache,
+            progress=told,
+            console=None if silent else messages(),
+            **given,
+        )
+    _finish(outcome, asked.as_json, next_command)
 
 
 _PAGE = """{what}
@@ -106,10 +137,54 @@ _add(
     "base has the paper's sizes and wants a GPU; tiny learns something real on two CPU cores in minutes.",
 )
 _add(
+    "evaluator",
+    "Train what generated motions are scored with, where T2M's public checkpoint is not at hand.",
+    "base has T2M's sizes and wants a GPU; tiny learns something real on two CPU cores in minutes.",
+)
+_add(
     "tokenizer",
     "Train the model that turns motions into tokens and back: what motions are generated with.",
     "base has MoMask's sizes and wants a GPU; tiny learns something real on two CPU cores in minutes.",
 )
+
+
+@app.command()
+def generator(
+    dataset: DatasetArgument = None,
+    out: OutOption = None,
+    tokenizer: Annotated[
+        Path | None, typer.Option("--tokenizer", help="What `kinmo train tokenizer` wrote.")
+    ] = None,
+    text: Annotated[
+        Path | None,
+        typer.Option(
+            "--text", help="What `kinmo train retrieval` wrote; without it a plain sentence encoder (MoMask)."
+        ),
+    ] = None,
+    config: ConfigOption = "base",
+    sets: SetOption = None,
+    resume: ResumeOption = True,
+    cache: CacheOption = None,
+    print_config: PrintOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Train the model that writes motions from text: what kinmo generate works with.
+
+    It stands on a tokenizer, and on the text side of a retrieval model; both are copied into its folder.
+
+    Example: [bold]kinmo train generator dataset --out gen --tokenizer tok --text run --config tiny[/bold]
+    """
+
+    def parts() -> dict[str, Any]:
+        if tokenizer is None:
+            missing = "name the folder of a tokenizer, which kinmo train tokenizer writes"
+            raise typer.BadParameter(missing, param_hint="--tokenizer")
+        from kinmo_models.generation.train import Parts
+
+        return {"parts": Parts(tokenizer, text)}
+
+    asked = _Asked("generation", dataset, out, config, sets, resume, cache, print_config, as_json)
+    _train(asked, f'kinmo generate "a person walks forward" --model {out} --out clip.mp4', parts)
 
 
 def _needed(name: str, dataset: Path | None, out: Path | None) -> tuple[Path, Path]:

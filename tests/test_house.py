@@ -42,7 +42,7 @@ ANNOTATE_FLOORS = (
         "embeddings",
         "render",
     ),
-    ("bvh_out", "keyframes", "signals"),
+    ("bvh_out", "foot_contacts", "keyframes", "motion_out", "signals"),
     ("differences",),
     ("describe", "dataset", "verify"),
     ("stages", "resume", "scoring"),

@@ -65,34 +65,30 @@ def contact_sheet(
 
     Args:
         joints: positions (T, 22, 3), metres, y up.
-        keyframes: 1 to 40 of them; of more, 40 spread evenly are drawn and the sheet says so. Where they are
-            few, frames between them, on white, show what happens there.
+        keyframes: up to 40 of them; of more, 40 spread evenly are drawn and the sheet says so. Where they are
+            few, frames between them, on white, show what happens there; without any, frames spread evenly do.
         descriptions: sentence of each group and pair; fields that are absent are left out.
         path: a .png, .jpg or .webp file; replaced whole or not at all.
         fps: frames per second, for the times.
         title: printed on top.
 
     Raises:
-        MotionError: unusable joints, no keyframe or one beyond the end, unknown ending.
+        MotionError: unusable joints, a keyframe beyond the end, unknown ending.
         DatasetError: the file cannot be written.
     """
     check_suffix(path, SHEET_SUFFIXES, "a picture")
     check_joints(joints, title or str(path))
     shown = _drawable(keyframes, len(joints), title)
-    panels = _filled([keyframe.frame for keyframe in shown])
+    panels = _filled([keyframe.frame for keyframe in shown]) if shown else _spread(len(joints))
     strip = _strip(joints.astype(np.float64), panels, fps)
-    sentences = _sentences(descriptions)
-    head = _head(title, len(joints), fps, len(keyframes), len(panels) > len(shown))
-    sheet = stack([head, strip, sentences], spacing=26, margin=_MARGIN)
+    sentences = [_sentences(descriptions)] if descriptions else []
+    note = _note(len(keyframes), len(panels))
+    sheet = stack([_head(title, len(joints), fps, note), strip, *sentences], spacing=26, margin=_MARGIN)
     atomic_write(path, lambda file: save_picture(sheet, file, path.suffix.lower()))
 
 
 def _drawable(keyframes: Sequence[Keyframe], frames: int, title: str) -> list[Keyframe]:
     where = title or "contact sheet"
-    if not keyframes:
-        raise MotionError(
-            where, "has no keyframes", "Annotate it first: kinmo annotate run SRC --out DATASET."
-        )
     beyond = [k.frame for k in keyframes if not 0 <= k.frame < frames]
     if beyond:
         raise MotionError(
@@ -123,20 +119,29 @@ def _filled(keyframes: Sequence[int]) -> dict[int, bool]:
     return dict(sorted(panels.items()))
 
 
-def _head(title: str, frames: int, fps: float, keyframes: int, filled: bool) -> Image.Image:
-    """Title; below it the motion's length at the left and the legend at the right."""
-    image = Image.new("RGB", (_INNER, 100), WHITE)
-    pen = ImageDraw.Draw(image)
+def _spread(frames: int) -> dict[int, bool]:
+    """Panels of a motion without keyframes: frames spread evenly over it."""
+    count = min(_FEW, (frames - 1) // _SHORTEST_GAP + 1)
+    return {int(frame): False for frame in np.linspace(0, frames - 1, count).round()}
+
+
+def _note(keyframes: int, panels: int) -> str:
+    """Say what the panels are."""
+    if not keyframes:
+        return f"{panels} of them shown"
     count = f"{keyframes} keyframe" + "s" * (keyframes != 1)
     if keyframes > MAX_KEYFRAMES:
         count += f" ({MAX_KEYFRAMES} drawn)"
-    if filled:
-        count += " (shaded), frames between them (white)"
+    return count + " (shaded), frames between them (white)" * (panels > keyframes)
+
+
+def _head(title: str, frames: int, fps: float, note: str) -> Image.Image:
+    """Title; below it the motion's length at the left and the legend at the right."""
+    image = Image.new("RGB", (_INNER, 100), WHITE)
+    pen = ImageDraw.Draw(image)
     size = largest(title, (30, 26, 22), _INNER)
     pen.text((0, 0), shortened(title, size, _INNER), INK, font=font(size))
-    pen.text(
-        (0, 48), f"{frames / fps:.1f} s   {frames} frames at {fps:g} fps   {count}", FAINT, font=font(18)
-    )
+    pen.text((0, 48), f"{frames / fps:.1f} s   {frames} frames at {fps:g} fps   {note}", FAINT, font=font(18))
     draw_legend(pen, right=_INNER, top=46)
     return image
 

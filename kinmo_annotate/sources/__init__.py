@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from kinmo_annotate.schema.records import MotionError
+from kinmo_annotate.schema.records import Motion, MotionError
 from kinmo_annotate.sources.base import Entry, MotionSource
 
 KINDS = ("humanml3d", "bvh", "amass", "arrays")
+_MOTION_FILES = (".bvh", ".npy", ".npz")
 
-__all__ = ["KINDS", "Entry", "MotionSource", "detect_kind", "open_source"]
+__all__ = ["KINDS", "Entry", "MotionSource", "detect_kind", "load_motion", "open_source"]
 
 
 def open_source(
@@ -38,6 +39,28 @@ def open_source(
             str(path), f"a mapping and a skip are for BVH, and this is {kind}", "Leave them out."
         )
     return _open(path, kind, mapping, skip_s)
+
+
+def load_motion(path: Path, mapping: Path | None = None) -> Motion:
+    """Read the motion of one file: .bvh, AMASS .npz, or .npy or .npz of joints or HumanML3D vectors.
+
+    Args:
+        path: the file.
+        mapping: for BVH, a YAML file that maps its joint names to the SMPL joints.
+
+    Raises:
+        MotionError: there is no such file, or it holds no usable motion.
+    """
+    if path.is_dir():
+        remedy = "Give one .bvh, .npy or .npz file; of a dataset, its folder and the id of a motion."
+        raise MotionError(str(path), "is a folder, and one motion is needed", remedy)
+    if path.exists() and path.suffix.lower() not in _MOTION_FILES:
+        known = ", ".join(_MOTION_FILES)
+        raise MotionError(str(path), f"is a file of another kind than {known}", "Convert it to BVH first.")
+    source = open_source(path, mapping=mapping)
+    for failed in source.failures():  # a name that cannot be an id
+        raise MotionError(failed.path, failed.reason, failed.remedy)
+    return source.load(source.entries()[0])
 
 
 def _open(path: Path, kind: str, mapping: Path | None, skip_s: float) -> MotionSource:

@@ -50,6 +50,22 @@ class Encoder(Protocol):
         ...
 
 
+class TextStore(Protocol):
+    """What batches need of a store of texts: `TokenStore` has it."""
+
+    def ids(self, texts: Iterable[str]) -> Ids:
+        """Find texts: (n,) ids."""
+        ...
+
+    def gather(self, ids: ArrayLike) -> tuple[Vectors, Ids]:
+        """Read token features (N, width) of texts, one after the other, and their lengths (n,)."""
+        ...
+
+    def sentences(self, ids: ArrayLike) -> Vectors:
+        """Read sentence embeddings: (n, D) unit rows."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class _Part:
     """The four arrays of a part; the large two are mapped."""

@@ -114,6 +114,15 @@ class LanguageModel:
         for places in batches:
             yield places, self._hidden([tokens[place] for place in places])
 
+    def word_vectors(self, words: Sequence[str]) -> TokenFeatures:
+        """Give what the model reads words with, before it looks at any other word: (N, width) float32.
+
+        A word that it reads in several pieces has the mean of these.
+        """
+        pieces = self._tokenizer(list(words), add_special_tokens=False)["input_ids"]
+        table = self._model.get_input_embeddings().weight.detach().float().cpu()
+        return np.stack([table[ids].mean(0).numpy() for ids in pieces])
+
     def _hidden(self, tokens: list[list[int]]) -> TokenFeatures:
         """Run the model over token ids (n, L)."""
         with torch.inference_mode():

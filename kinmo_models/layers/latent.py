@@ -6,6 +6,7 @@ Source: TMR (Petrovich et al. 2023) after ACTOR; sizes in the configuration of e
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -71,10 +72,11 @@ class SequenceEncoder(nn.Module):
         packing = pack(counts + _SPECIAL, rows.device)
         x = torch.cat([self.special, self.project(rows)]).index_select(0, _gather(packing, lengths))
         x = self.dropout(x + sinusoids(packing.position, x.shape[1]))
-        for layer in self.layers:
+        for layer in self.layers[:-1]:
             x = layer(x, packing)
-        first = packing.starts[packing.places]
-        return Gaussian(x[first], torch.exp(0.5 * (x[first + 1] - _START)))
+        last = cast("EncoderLayer", self.layers[-1])
+        mean, log_variance = last.first(x, packing, _SPECIAL)[packing.places].unbind(1)
+        return Gaussian(mean, torch.exp(0.5 * (log_variance - _START)))
 
 
 def _gather(packing: Packing, lengths: Tensor) -> Tensor:

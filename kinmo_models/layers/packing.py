@@ -144,11 +144,37 @@ def self_attention(qkv: Tensor, packing: Packing, heads: int) -> Tensor:
     """
     width = qkv.shape[1] // 3
     outputs = []
-    for group in packing.groups:
-        rows = qkv[group.start : group.stop]
+    for group, rows in zip(packing.groups, _by_group(qkv, packing), strict=True):
         padded = rows if group.pad is None else rows.index_select(0, group.pad)
         parts = padded.view(group.count, group.length, 3, heads, width // heads).permute(2, 0, 3, 1, 4)
         out = F.scaled_dot_product_attention(parts[0], parts[1], parts[2], attn_mask=group.mask)
         flat = out.transpose(1, 2).reshape(-1, width)
         outputs.append(flat if group.unpad is None else flat.index_select(0, group.unpad))
     return torch.cat(outputs) if len(outputs) > 1 else outputs[0]
+
+
+def attention_of_first(q: Tensor, kv: Tensor, packing: Packing, heads: int) -> Tensor:
+    """Let the first k tokens of every sequence attend to all tokens of it.
+
+    Args:
+        q: (B, k, d) their queries, by place.
+        kv: (N, 2 d) packed keys and values.
+        packing: how the rows lie.
+        heads: number of heads; d is a multiple of it.
+
+    Returns:
+        (B, k, d).
+    """
+    asking = q.unflatten(-1, (heads, -1)).transpose(1, 2)
+    asked = asking.split([group.count for group in packing.groups])
+    outputs = []
+    for group, rows, some in zip(packing.groups, _by_group(kv, packing), asked, strict=True):
+        padded = rows if group.pad is None else rows.index_select(0, group.pad)
+        parts = padded.view(group.count, group.length, 2, heads, asking.shape[-1]).permute(2, 0, 3, 1, 4)
+        outputs.append(F.scaled_dot_product_attention(some, parts[0], parts[1], attn_mask=group.mask))
+    return torch.cat(outputs).transpose(1, 2).flatten(2)
+
+
+def _by_group(rows: Tensor, packing: Packing) -> tuple[Tensor, ...]:
+    """Cut packed rows into groups: gradients of a split are joined at once, those of slices one by one."""
+    return rows.split([group.stop - group.start for group in packing.groups])

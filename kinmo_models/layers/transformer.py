@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from kinmo_models.layers.dropout import Dropout
-from kinmo_models.layers.packing import Packing, self_attention
+from kinmo_models.layers.packing import Packing, attention_of_first, self_attention
 
 
 def sinusoids(positions: Tensor, width: int) -> Tensor:
@@ -50,6 +50,15 @@ class SelfAttention(nn.Module):
         mixed: Tensor = self.out(self_attention(self.qkv(x), packing, self.heads))
         return mixed
 
+    def first(self, x: Tensor, first: Tensor, packing: Packing) -> Tensor:
+        """Attend from the first k tokens of each sequence alone: (N, d) and these (B, k, d) to (B, k, d)."""
+        width = x.shape[1]
+        weight, bias = self.qkv.weight, self.qkv.bias
+        q = F.linear(first, weight[:width], bias[:width])
+        kv = F.linear(x, weight[width:], bias[width:])
+        mixed: Tensor = self.out(attention_of_first(q, kv, packing, self.heads))
+        return mixed
+
 
 class EncoderLayer(nn.Module):
     """Self-attention, then feed-forward, each with residual and the norm after it (post-norm, as TMR)."""
@@ -64,7 +73,19 @@ class EncoderLayer(nn.Module):
 
     def forward(self, x: Tensor, packing: Packing) -> Tensor:
         """Transform packed tokens: (N, d) -> (N, d)."""
-        x = self.norm_attention(x + self.dropout(self.attention(x, packing)))
+        return self._feed(x, self.attention(x, packing))
+
+    def first(self, x: Tensor, packing: Packing, count: int) -> Tensor:
+        """Transform the first tokens of each sequence alone: (N, d) -> (B, count, d), by place.
+
+        What the last layer makes of the others nobody asks for, where the first ones stand for the sequence.
+        """
+        places = packing.starts[:, None] + torch.arange(count, device=x.device)
+        first = x[places]
+        return self._feed(first, self.attention.first(x, first, packing))
+
+    def _feed(self, x: Tensor, told: Tensor) -> Tensor:
+        x = self.norm_attention(x + self.dropout(told))
         out: Tensor = self.norm_feed_forward(x + self.dropout(self.feed_forward(x)))
         return out
 
@@ -106,8 +127,13 @@ class CrossAttention(nn.Module):
         self.heads = heads
         self.query, self.key, self.value, self.out = (nn.Linear(width, width) for _ in range(4))
 
-    def forward(self, finer: Tensor, coarser: Tensor) -> Tensor:
+    def forward(self, finer: Tensor, coarser: Tensor, present: Tensor | None = None) -> Tensor:
         """Attend from (B, n, d) to (B, m, d).
+
+        Args:
+            finer: what asks.
+            coarser: what answers.
+            present: (B, m) false where nothing is there to answer; at least one true in each row.
 
         Returns:
             (B, n, d).
@@ -116,5 +142,7 @@ class CrossAttention(nn.Module):
             part(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)
             for part, x in ((self.query, finer), (self.key, coarser), (self.value, coarser))
         )
-        mixed: Tensor = self.out(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+        mask = None if present is None else present[:, None, None]
+        told = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        mixed: Tensor = self.out(told.transpose(1, 2).flatten(2))
         return mixed

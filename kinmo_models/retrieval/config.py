@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from kinmo_models.data.batches import DataSettings
+from kinmo_models.data.epochs import DataSettings
 from kinmo_models.training.config import TrainingConfig, load_preset, setting
 
 

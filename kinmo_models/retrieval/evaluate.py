@@ -9,7 +9,7 @@ Every figure says where the finer texts of its queries came from, because that d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -18,17 +18,14 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from kinmo_annotate.schema.records import NOT_DETERMINED
 from kinmo_annotate.schema.shards import DatasetError
-from kinmo_annotate.schema.skeleton import FIELDS
-from kinmo_models.data.parts import is_whole, keeps_fields, rows_of
+from kinmo_models.data.pairs import Pairs, doubts, read_pairs
 from kinmo_models.metrics.intervals import Repeated, repeated
 from kinmo_models.metrics.ranking import RECALLS, SMALL_BATCH, Ranking
 from kinmo_models.retrieval.protocols import DIRECTIONS, THRESHOLD, TITLES, Protocol, make_protocols
 from kinmo_models.training.config import differences, plain
 
 if TYPE_CHECKING:
-    from kinmo_models.data.motions import MotionStore
     from kinmo_models.layers.language import LanguageModel
     from kinmo_models.retrieval.retriever import Retriever
 
@@ -47,61 +44,6 @@ _PORTION: Final = 256
 
 # Told: what is being done, how many are done, how many there are.
 Progress = Callable[[str, int, int], None]
-
-
-# ---------------------------------------------------------------- what is searched
-
-
-@dataclass
-class Pairs:
-    """The pairs of a split, in the order of the motions' ids: one caption of each motion, the first (TMR).
-
-    It is the first that speaks of the whole motion; where each speaks of a part, the motion is cut to the
-    first part, as in TMR, and the sentences, which speak of the whole, are taken for not determined unless
-    the part is nearly all of it (`kinmo_models.data.parts`).
-
-    Attributes:
-        motion_ids: N ids, rising.
-        features: N arrays (T', 263), not normalised.
-        captions: N texts.
-        fields: N times the sentences of the 21 fields.
-        left_out: motions of the split that have no caption, or one of a part that holds no frame.
-    """
-
-    motion_ids: list[str] = field(default_factory=list)
-    features: list[NDArray[np.float32]] = field(default_factory=list)
-    captions: list[str] = field(default_factory=list)
-    fields: list[dict[str, str]] = field(default_factory=list)
-    left_out: int = 0
-
-
-def read_pairs(store: MotionStore, split: str) -> Pairs:
-    """Read the pairs of a split.
-
-    Raises:
-        DatasetError: no such split, or none of its motions has a caption.
-    """
-    pairs = Pairs()
-    for index in sorted(store.select(split), key=lambda index: store.motion_ids[index]):
-        texts = store.texts[index]
-        caption = next(filter(is_whole, texts.captions), next(iter(texts.captions), None))
-        rows, sentences = store.features(index), texts.fields
-        if caption is not None and not is_whole(caption):
-            start, stop = rows_of(caption)
-            if not keeps_fields(start, stop, len(rows)):
-                sentences = (NOT_DETERMINED,) * len(FIELDS)
-            rows = rows[start:stop]
-        if caption is None or not len(rows):
-            pairs.left_out += 1
-            continue
-        pairs.motion_ids.append(store.motion_ids[index])
-        pairs.features.append(rows)
-        pairs.captions.append(caption.text)
-        pairs.fields.append(dict(zip(FIELDS, sentences, strict=True)))
-    if not pairs.captions:
-        remedy = "Choose another --split, or import the motions with their captions."
-        raise DatasetError(store.dataset, f"no motion of the split {split} has a caption", remedy)
-    return pairs
 
 
 # ---------------------------------------------------------------- similarities
@@ -388,24 +330,3 @@ def _notes(protocols: Sequence[Protocol], pairs: Pairs) -> list[str]:
     if pairs.left_out:
         notes["captions"] = f"{pairs.left_out} motions without a caption are left out"
     return list(notes.values())
-
-
-# ---------------------------------------------------------------- what the figures are worth
-
-
-def doubts(meta: Mapping[str, Any], store: MotionStore, split: str) -> list[str]:
-    """Say why a model's figures on a split may mean less than they seem to.
-
-    Args:
-        meta: the model's meta.json.
-        store: the dataset that is searched.
-        split: which of its splits.
-    """
-    of_splits, mine = meta.get("split_fingerprints", {}), store.split_fingerprint(split)
-    if of_splits.get("train") == mine:
-        return [f"the model was trained on these very motions ({split}): it has seen the answers"]
-    if of_splits.get("val") == mine:
-        return [f"the best checkpoint was chosen on these motions ({split}): figures are a little too good"]
-    if meta.get("dataset_fingerprint") != store.fingerprint and of_splits.get(split) != mine:
-        return ["the model was trained on another dataset; whether it saw some of these motions is not known"]
-    return []

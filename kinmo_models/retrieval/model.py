@@ -6,6 +6,7 @@ Symbols: B motions, d the latent width. Levels: "G" the global caption, "GJ" wit
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import torch
@@ -100,13 +101,31 @@ class RetrievalModel(nn.Module):
         Returns:
             B Gaussians per level, G first.
         """
-        encoded = self.caption_encoder(caption.tokens, caption.lengths).rows(caption.which)
-        levels, coarser = [encoded], encoded.mean[:, None]
+        return [gaussian for gaussian, _ in self._levels(caption, finer)]
+
+    def text_latents(self, caption: Texts, *finer: Texts) -> Tensor:
+        """Encode each text by itself, told by the coarser levels: what the generator is conditioned on.
+
+        T_global, T_joint and T_inter of KinMo, 3.4.
+
+        Args:
+            caption: see `encode_text`.
+            finer: see `encode_text`.
+
+        Returns:
+            (B, 1 + 6 + 15, d), or of fewer levels (B, 1 + 6, d) or (B, 1, d).
+        """
+        return torch.cat([latents for _, latents in self._levels(caption, finer)], 1)
+
+    def _levels(self, caption: Texts, finer: Sequence[Texts]) -> Iterator[tuple[Gaussian, Tensor]]:
+        """Give each level's Gaussian, and the latents (B, n, d) of its texts."""
+        level = self.caption_encoder(caption.tokens, caption.lengths).rows(caption.which)
+        latents = level.mean[:, None]
+        yield level, latents
         for layer, texts, places in zip(self.finer, finer, self._places(), strict=False):
-            coarser, pooled = layer(texts, places, coarser)
-            last = levels[-1]
-            levels.append(Gaussian(last.mean + pooled.mean, last.std + pooled.std))
-        return levels
+            latents, pooled = layer(texts, places, latents)
+            level = Gaussian(level.mean + pooled.mean, level.std + pooled.std)
+            yield level, latents
 
     def encode_batch(self, batch: Batch) -> tuple[Gaussian, list[Gaussian]]:
         """Encode the motions and the texts of a batch, at all levels of the model."""

@@ -135,20 +135,45 @@ class Retriever:
             ValueError: a level that the model does not have, or an unknown field.
         """
         depth = self._depth(level, fields is not None)
+        vectors = np.empty((len(captions), self.config.model.width), np.float32)
+        for places, texts in self._asked(captions, fields, depth):
+            with torch.inference_mode():
+                vectors[places] = _unit(self._model.encode_text(*texts)[depth].mean)
+        return vectors
+
+    def encode_latents(self, captions: Sequence[str], fields: Sequence[Mapping[str, str]]) -> Vectors:
+        """Encode every text by itself, told by the coarser levels; see `RetrievalModel.text_latents`.
+
+        Args:
+            captions: n global texts.
+            fields: for each, sentences by group or pair; those that are missing or empty are not determined.
+
+        Returns:
+            (n, C, d) float32: the caption, then the texts of the groups and pairs as far as the model has
+            these levels (C is 1, 7 or 22). Not of unit length.
+
+        Raises:
+            ValueError: an unknown field.
+        """
+        parts = []
+        for _, texts in self._asked(captions, fields, len(self.levels) - 1):
+            with torch.inference_mode():
+                parts.append(self._model.text_latents(*texts).float().cpu().numpy())
+        return np.concatenate(parts)
+
+    def _asked(
+        self, captions: Sequence[str], fields: Sequence[Mapping[str, str]] | None, depth: int
+    ) -> Iterator[tuple[NDArray[np.intp], list[Texts]]]:
+        """Give captions and the texts of the finer levels down to `depth`, a portion at a time."""
         sentences = [_sentences(one) for one in fields or [{}] * len(captions)]
         if len(sentences) != len(captions):
             raise ValueError(f"{len(captions)} captions, but fields for {len(sentences)}")
         tokens = self._tokens(captions, sentences if depth else [])
-        vectors = np.empty((len(captions), self.config.model.width), np.float32)
         for places in _portions(np.arange(len(captions))):
             chosen = [sentences[place] for place in places]
             groups, rest = ([one[part] for one in chosen] for part in _PARTS)
             asked: list[Any] = [[captions[place] for place in places], groups, rest]
-            texts = [tokens.texts(one) for one in asked[: depth + 1]]
-            with torch.inference_mode():
-                encoded = self._model.encode_text(*(one.to(self._device) for one in texts))[depth]
-                vectors[places] = _unit(encoded.mean)
-        return vectors
+            yield places, [tokens.texts(one).to(self._device) for one in asked[: depth + 1]]
 
     def _depth(self, level: str | None, has_fields: bool) -> int:
         if level is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,7 +15,7 @@ from torch import nn
 
 from kinmo_annotate.schema.shards import sha256_of
 from kinmo_models.data.statistics import STATISTICS_NAME, Statistics
-from kinmo_models.training.checkpoint import META, WEIGHTS
+from kinmo_models.training.checkpoint import META, PROGRESS, STATE, WEIGHTS
 from kinmo_models.training.config import to_yaml
 from kinmo_models.training.errors import TrainingError
 from kinmo_models.training.folder import CONFIG
@@ -64,6 +65,16 @@ def load_weights(module: nn.Module, folder: Path) -> None:
     except (OSError, SafetensorError, RuntimeError):
         reason = "does not hold the weights that config.yaml speaks of" if path.exists() else "is missing"
         raise TrainingError(path, reason, AGAIN) from None
+
+
+def copy_model(source: Path, target: Path) -> None:
+    """Copy what `from_pretrained` needs of a checkpoint's folder, to let a model carry another inside."""
+    target.mkdir()
+    for path in sorted(source.iterdir()):
+        if path.is_dir():
+            copy_model(path, target / path.name)
+        elif path.name not in (STATE, PROGRESS) and path.suffix in (".safetensors", ".yaml", ".json"):
+            shutil.copyfile(path, target / path.name)
 
 
 def model_fingerprint(folder: Path) -> str:

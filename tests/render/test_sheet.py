@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from kinmo_annotate.render import contact_sheet
-from kinmo_annotate.render.sheet import _filled
+from kinmo_annotate.render.sheet import _filled, _spread
 from kinmo_annotate.schema.records import NO_MOVEMENT, Keyframe, MotionError
 from kinmo_annotate.schema.shards import DatasetError
 from kinmo_annotate.schema.skeleton import FIELDS
@@ -86,10 +86,20 @@ def test_fields_without_a_sentence_are_left_out(draw):
     assert draw("c.png", descriptions={}).width == 1600
 
 
+def test_a_motion_without_keyframes_and_sentences_is_drawn_in_frames_spread_evenly(walking, tmp_path):
+    assert list(_spread(100)) == [0, 14, 28, 42, 57, 71, 85, 99]
+    assert list(_spread(2)) == [0]
+    assert not any(_spread(100).values())
+    contact_sheet(walking, [], {}, tmp_path / "a.png")
+    contact_sheet(walking, [], texts(), tmp_path / "b.png")
+    with Image.open(tmp_path / "a.png") as bare, Image.open(tmp_path / "b.png") as told:
+        assert bare.width == told.width == 1600
+        assert 300 < bare.height < told.height
+
+
 @pytest.mark.parametrize(
     ("frames", "name", "reason"),
     [
-        ([], "a.png", "no keyframes"),
         ([0, 12], "a.png", "keyframe 12 lies outside"),
         ([0], "a.tiff", "End it in"),
         ([0], "a", "has no ending"),

@@ -10,8 +10,9 @@ from bodies import attempt, bvh_text, humanml3d_folder, walk
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from kinmo_annotate.schema.features import features_to_joints, joints_to_features
 from kinmo_annotate.schema.records import MotionError
-from kinmo_annotate.sources import KINDS, open_source
+from kinmo_annotate.sources import KINDS, load_motion, open_source
 from kinmo_annotate.sources.arrays import ArraySource
 from kinmo_annotate.sources.place import facing, is_placed, place, turn
 
@@ -31,6 +32,36 @@ def test_npy_and_npz_give_the_joints(tmp_path):
     for entry in source.entries():
         np.testing.assert_array_equal(source.load(entry).joints, walk())
     assert only(tmp_path / "a.npy").source.path == "a.npy"
+
+
+def test_vectors_become_joints(tmp_path):
+    features = joints_to_features(walk(30))
+    np.save(tmp_path / "a.npy", features)
+    np.savez(tmp_path / "b.npz", vectors=features)
+    for name in ("a.npy", "b.npz"):
+        np.testing.assert_allclose(only(tmp_path / name).joints, features_to_joints(features), atol=1e-5)
+    features[3] = np.nan
+    np.save(tmp_path / "a.npy", features)
+    with pytest.raises(MotionError, match="263"):
+        only(tmp_path / "a.npy")
+
+
+def test_the_motion_of_one_file(tmp_path):
+    np.save(tmp_path / "a.npy", walk())
+    (tmp_path / "b.bvh").write_text(bvh_text())
+    np.testing.assert_array_equal(load_motion(tmp_path / "a.npy").joints, walk())
+    assert load_motion(tmp_path / "b.bvh").motion_id == "b"
+    np.save(tmp_path / "bad\nname.npy", walk())
+    (tmp_path / "a.fbx").touch()
+    wrong = {
+        ".": "is a folder",
+        "gone.npy": "does not exist",
+        "bad\nname.npy": "Rename",
+        "a.fbx": "another kind",
+    }
+    for name, reason in wrong.items():
+        with pytest.raises(MotionError, match=reason):
+            load_motion(tmp_path / name)
 
 
 def test_an_array_elsewhere_is_placed(tmp_path):

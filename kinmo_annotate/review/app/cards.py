@@ -56,9 +56,7 @@ class Card:
 
     def _head(self) -> None:
         with box("field"):
-            for number, group in enumerate(self._field.split("__")):
-                box(f"swatch swatch-{number}", "i")
-                Words(said(group), "group")
+            show_groups(self._field)
             self._state = Words("", "state")
 
     def _buttons(self, classes: str, names: tuple[str, ...]) -> dict[str, ui.element]:
@@ -103,6 +101,13 @@ def _opinions(opinions: Opinions) -> None:
                 Words(name, "who")
                 Words(" · ".join(filter(None, (judgement.verdict, judgement.category))), "said")
                 Words(judgement.note or "no note", "text" if judgement.note else "text none", "p")
+
+
+def show_groups(field: str) -> None:
+    """Show which group a sentence is about, or which two, with the colours that they have on the figure."""
+    for number, group in enumerate(field.split("__")):
+        box(f"swatch swatch-{number}", "i")
+        Words(said(group), "group")
 
 
 def said(field: str) -> str:

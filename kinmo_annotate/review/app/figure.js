@@ -217,7 +217,7 @@ export default {
       try {
         this.renderer = new THREE.WebGLRenderer({ canvas: this.$refs.canvas, antialias: true });
       } catch {
-        this.word = "This browser shows no 3D. `kinmo annotate sheet export` writes films to judge by.";
+        this.word = "This browser shows no 3D. Films show motions too: `kinmo annotate sheet export`, `kinmo dataset show`.";
         return false;
       }
       this.renderer.setPixelRatio(Math.min(window.devicePixelRatio, 2));

@@ -78,6 +78,11 @@ KEYS: Final = (
     Key("close", ("Escape",), "close what lies on top", _REST),
 )
 
+# What there is to do with motions that are only looked at.
+PLAYER_KEYS: Final = tuple(
+    key for key in KEYS if key.by == FIGURE or key.command in ("next", "previous", "help", "close")
+)
+
 _SIGNS: Final = {
     " ": "Space", "ArrowUp": "↑", "ArrowDown": "↓", "ArrowLeft": "←", "ArrowRight": "→", "PageUp": "PgUp",
     "PageDown": "PgDn", "Backspace": "⌫", "Escape": "Esc",

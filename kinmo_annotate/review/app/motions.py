@@ -1,16 +1,21 @@
-"""What evaluators are shown of a motion: its joints, captions, keyframes, sentences and fact check."""
+"""What is shown of a motion in the browser: its joints, captions, keyframes, sentences and fact check."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from kinmo_annotate.dataset import find
+from kinmo_annotate.motion_out import read_index
 from kinmo_annotate.schema.arrow import Frames, Record, table_to_records
 from kinmo_annotate.schema.records import Check, MotionError
-from kinmo_annotate.schema.shards import DATA_DIR, Manifest, open_shard
+from kinmo_annotate.schema.shards import DATA_DIR, DatasetError, Manifest, open_shard
+from kinmo_annotate.schema.skeleton import FIELDS
+from kinmo_annotate.sources import load_motion
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +29,7 @@ class ShownMotion:
         fps: frames per second.
         captions: its global action texts.
         keyframes: numbers of its keyframes, rising.
-        sentences: the sentence of each field of the round.
+        sentences: the sentence of each field that is shown.
         checks: what the fact check found, by field; fields without claims are absent.
     """
 
@@ -67,6 +72,51 @@ def _records(dataset: Path, wanted: set[str]) -> Iterator[tuple[Record, Frames |
                     yield record, joints
 
 
+def load_file(path: Path, mapping: Path | None = None) -> ShownMotion:
+    """Read the motion of one file; its caption is the prompt that an index beside the file says, if any does.
+
+    Args:
+        path: .bvh, .npy or .npz, joints or HumanML3D vectors.
+        mapping: for BVH, a YAML file that maps its joint names to the SMPL joints.
+
+    Raises:
+        MotionError: there is no such file, or it holds no usable motion.
+    """
+    motion = load_motion(path, mapping)
+    captions: list[str] = []
+    with suppress(DatasetError):  # an index of something else
+        captions = [
+            str(line.get("prompt") or "")
+            for line in read_index(path.parent)
+            if Path(line["file"]).stem == path.stem
+        ]
+    return ShownMotion(
+        motion_id=path.name,
+        joints=_as_bytes(motion.joints),
+        num_frames=len(motion.joints),
+        fps=motion.fps,
+        captions=tuple(filter(None, captions)),
+        keyframes=(),
+        sentences={},
+        checks={},
+    )
+
+
+def load_row(dataset: Path, motion_id: str) -> ShownMotion:
+    """Read one motion of a dataset with all its sentences.
+
+    Raises:
+        DatasetError: the dataset cannot be read, or has no such motion.
+        MotionError: it carries no joints.
+    """
+    found = find(dataset, motion_id)
+    return _shown(found.record, found.joints, FIELDS)
+
+
+def _as_bytes(joints: Frames) -> bytes:
+    return np.ascontiguousarray(joints, dtype="<f4").tobytes()
+
+
 def _shown(record: Record, joints: Frames | None, fields: Sequence[str]) -> ShownMotion:
     """Take from a row what is shown of it."""
     motion_id = record["motion_id"]
@@ -77,7 +127,7 @@ def _shown(record: Record, joints: Frames | None, fields: Sequence[str]) -> Show
     checks = [Check(**check) for check in record["checks"] or ()]
     return ShownMotion(
         motion_id=motion_id,
-        joints=np.ascontiguousarray(joints, dtype="<f4").tobytes(),
+        joints=_as_bytes(joints),
         num_frames=len(joints),
         fps=float(record["fps"]),
         captions=tuple(caption["text"] for caption in record["captions"] or ()),

@@ -11,8 +11,18 @@ from nicegui import run, ui
 
 from kinmo_annotate.review.app.adjudication import Adjudication
 from kinmo_annotate.review.app.cards import CARD_COMMANDS, Card
-from kinmo_annotate.review.app.keys import KEYS, sign
-from kinmo_annotate.review.app.parts import Figure, Keyboard, Words, box, button, set_class, set_prop
+from kinmo_annotate.review.app.keys import KEYS
+from kinmo_annotate.review.app.parts import (
+    Figure,
+    Keyboard,
+    Words,
+    box,
+    button,
+    overlay,
+    set_class,
+    set_prop,
+    show_keys,
+)
 from kinmo_annotate.review.app.session import Session
 from kinmo_annotate.review.app.walk import Progress
 from kinmo_annotate.review.store import CATEGORIES, JUDGEMENT_VERDICTS, NOT_JUDGED
@@ -63,7 +73,7 @@ class Page:
                 with box("text", "section"):
                     self._notice = Words("", "notice", "p").props("role=status")
                     self._list = box("list")
-            self._help = self._overlay(self._help_text)
+            self._help = overlay(self._help_text)
             self._overlays()
         Keyboard(KEYS, self.on_command)
         self.show()
@@ -93,22 +103,8 @@ class Page:
             box("fill", "i")
         return dot
 
-    def _overlay(self, fill: Callable[[], None]) -> ui.element:
-        with box("overlay gone") as overlay, box("sheet").props("role=dialog aria-modal=true"):
-            fill()
-        return overlay
-
     def _help_text(self) -> None:
-        Words("Keys", tag="h2")
-        with box("parts"):
-            for part in dict.fromkeys(key.part for key in KEYS):
-                with box("part"):
-                    Words(part, tag="h3")
-                    for key in (key for key in KEYS if key.part == part):
-                        with box("line"), box("signs"):
-                            for name in key.keys:
-                                Words(sign(name), "key", "kbd")
-                            Words(key.says, "says")
+        show_keys(KEYS)
         Words("Left and right are always the body's own. Everything is saved as you go.", "remark", "p")
         button("close", partial(self.on_command, "close"), "action", "close")
 
@@ -235,7 +231,7 @@ class JudgingPage(Page):
         self._after = self._action("adjudicate", "adjudication")
 
     def _overlays(self) -> None:
-        self._asking = self._overlay(self._question)
+        self._asking = overlay(self._question)
         ui.timer(5.0, self._look_round)
 
     def _question(self) -> None:

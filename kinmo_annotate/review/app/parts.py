@@ -12,7 +12,7 @@ from nicegui import ui
 from nicegui.elements.mixins.text_element import TextElement
 from nicegui.events import GenericEventArguments
 
-from kinmo_annotate.review.app.keys import Key, first_sign, key_map
+from kinmo_annotate.review.app.keys import Key, first_sign, key_map, sign
 from kinmo_annotate.review.app.motions import ShownMotion
 from kinmo_annotate.review.store import NOTE_LETTERS
 from kinmo_annotate.schema.skeleton import GROUPS, PARENTS
@@ -53,6 +53,27 @@ def button(
         if command:
             Words(first_sign(command), "key", "kbd")
     return made
+
+
+def overlay(fill: Callable[[], None]) -> ui.element:
+    """Make a sheet that lies on top of the page once its class `gone` is taken off."""
+    with box("overlay gone") as made, box("sheet").props("role=dialog aria-modal=true"):
+        fill()
+    return made
+
+
+def show_keys(keys: tuple[Key, ...]) -> None:
+    """Show what each key does, under the headings of its part."""
+    Words("Keys", tag="h2")
+    with box("parts"):
+        for part in dict.fromkeys(key.part for key in keys):
+            with box("part"):
+                Words(part, tag="h3")
+                for key in (key for key in keys if key.part == part):
+                    with box("line"), box("signs"):
+                        for name in key.keys:
+                            Words(sign(name), "key", "kbd")
+                        Words(key.says, "says")
 
 
 class Figure(ui.element, component="figure.js", esm=_THREE):

@@ -2,50 +2,30 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-import uvicorn
-from fastapi import FastAPI
 from fastapi.responses import PlainTextResponse, Response
 from nicegui import app as pages
 from nicegui import ui
-from starlette.datastructures import MutableHeaders
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kinmo_annotate.review.app.adjudication import Adjudication
 from kinmo_annotate.review.app.motions import ShownMotion, load_motions
 from kinmo_annotate.review.app.page import AdjudicationPage, JudgingPage
 from kinmo_annotate.review.app.parts import Words, box
+from kinmo_annotate.review.app.server import CSS, HOST, ICON, joints_of, run_pages
 from kinmo_annotate.review.app.session import Session
 from kinmo_annotate.review.disputes import disagreements
 from kinmo_annotate.review.rounds import Round
 from kinmo_annotate.review.store import Store, open_store
 from kinmo_annotate.schema.records import MotionError
 
-HOST: Final = "127.0.0.1"
 PORT: Final = 8490  # always the same, so that links hold from one start to the next
 _LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
-_CSS: Final = Path(__file__).with_name("page.css")
-_ICON: Final = (
-    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><circle cx="8" cy="3" r="2.4"/>'
-    '<path d="M8 6v5M8 11l-3 4M8 11l3 4M3 8h10" stroke="#22262b" stroke-width="1.6" fill="none"/></svg>'
-)
 _NOBODY: Final = "This address opens nothing. Use the personal link that you were given."
-# NiceGUI builds its pages with scripts in the page; everything must come from this server.
-_HEADERS: Final = {
-    "content-security-policy": (
-        "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; "
-        "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
-        "font-src 'self' data:; connect-src 'self'; frame-ancestors 'none'; "
-        "base-uri 'none'; form-action 'none'; object-src 'none'"
-    ),
-    "referrer-policy": "no-referrer",
-    "x-content-type-options": "nosniff",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,21 +61,21 @@ def open_review(dataset: Path, name: str | None = None) -> Review:
 def add_pages(review: Review) -> None:
     """Put the pages of a round into NiceGUI's app."""
 
-    @ui.page("/review/{token}", title=f"KinMo · {review.round.name}", favicon=_ICON, reconnect_timeout=10.0)
+    @ui.page("/review/{token}", title=f"KinMo · {review.round.name}", favicon=ICON, reconnect_timeout=10.0)
     def judge(token: str) -> Response | None:
         evaluator = review.evaluator(token)
         if evaluator is None:
             return nobody()
-        ui.add_css(_CSS)
+        ui.add_css(CSS)
         session = Session(review.store, review.round, evaluator, review.motions)
         JudgingPage(session, _address(review, token), f"/review/{token}/adjudication").build()
         return None
 
-    @ui.page("/review/{token}/adjudication", title="KinMo · adjudication", favicon=_ICON)
+    @ui.page("/review/{token}/adjudication", title="KinMo · adjudication", favicon=ICON)
     def adjudicate(token: str) -> Response | None:
         if review.evaluator(token) is None:
             return nobody()
-        ui.add_css(_CSS)
+        ui.add_css(CSS)
         _build_adjudication(review, token)
         return None
 
@@ -103,11 +83,7 @@ def add_pages(review: Review) -> None:
     def joints(token: str, number: str) -> Response:
         if review.evaluator(token) is None:
             return nobody()
-        if not number.isascii() or not number.isdecimal() or int(number[:9]) >= len(review.motions):
-            return PlainTextResponse("There is no such motion.", 404)
-        content = review.motions[int(number[:9])].joints
-        headers = {"cache-control": "private, max-age=3600"}
-        return Response(content, media_type="application/octet-stream", headers=headers)
+        return joints_of(review.motions, number, 3600)
 
     @pages.get("/{rest:path}")
     def anywhere_else(rest: str) -> Response:
@@ -143,21 +119,6 @@ def _say(title: str, text: str, back: str) -> None:
         Words(text, "remark", "p")
         with ui.element("a").props(f'href="{back}"'):
             Words("back to your judgements")
-
-
-class _Headers:
-    """Add headers to every answer: nothing from elsewhere, no address told to others."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(_HEADERS)
-            await send(message)
-
-        await self._app(scope, receive, with_headers if scope["type"] == "http" else send)
 
 
 def links(review: Review, url: str, anew: bool = False) -> dict[str, str]:
@@ -198,42 +159,4 @@ def serve(
         reason = "would open the page to other machines, and what it carries is not encrypted"
         remedy = "Say --token-required to rely on the personal links alone, or tunnel to 127.0.0.1."
         raise MotionError(f"host {host}", reason, remedy)
-    taken = _take(host, port)
-    add_pages(review)
-    outer = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    outer.add_middleware(_Headers)
-    ui.run_with(
-        outer, title="KinMo", tailwind=False, show_welcome_message=False, binding_refresh_interval=None
-    )
-    name = reachable(host)
-    ready(f"http://{f'[{name}]' if ':' in name else name}:{taken.getsockname()[1]}")
-    config = uvicorn.Config(outer, log_level="warning", access_log=False, timeout_graceful_shutdown=2)
-    uvicorn.Server(config).run(sockets=[taken])
-
-
-def reachable(host: str) -> str:
-    """Give the address that others use for a host; "all addresses" is none that a link could name."""
-    anywhere = {"0.0.0.0": (socket.AF_INET, "192.0.2.1"), "::": (socket.AF_INET6, "2001:db8::1")}
-    if host not in anywhere:
-        return host
-    family, elsewhere = anywhere[host]
-    try:
-        with socket.socket(family, socket.SOCK_DGRAM) as asked:
-            asked.connect((elsewhere, 9))  # chooses the way there and sends nothing
-            return str(asked.getsockname()[0])
-    except OSError:
-        return socket.gethostname()
-
-
-def _take(host: str, port: int) -> socket.socket:
-    """Take an address, so that nobody else can."""
-    taken = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
-    taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        taken.bind((host, port))
-        taken.listen()  # who comes early waits
-    except (OSError, OverflowError) as error:
-        taken.close()
-        remedy = "Is the page served already? Else give another --port, or --port 0 for any that is free."
-        raise MotionError(f"{host}:{port}", f"cannot be used ({error})", remedy) from error
-    return taken
+    run_pages(partial(add_pages, review), host, port, ready)

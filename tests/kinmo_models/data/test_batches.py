@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from kinmo_annotate.schema.records import NOT_DETERMINED, Caption
 from kinmo_annotate.schema.shards import DatasetError
 from kinmo_annotate.schema.skeleton import FIELDS
-from kinmo_models.data.batches import DataSettings, MotionBatches
+from kinmo_models.data.batches import MotionBatches
+from kinmo_models.data.epochs import DataSettings
 from kinmo_models.data.motions import MotionStore
 from kinmo_models.data.statistics import Statistics
 from kinmo_models.data.tokens import TokenStore

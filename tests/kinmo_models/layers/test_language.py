@@ -144,3 +144,10 @@ def test_the_means_of_the_default_are_its_sentence_embeddings():
     means /= np.linalg.norm(means, axis=1, keepdims=True)
     reference = sentence_transformers.SentenceTransformer(str(language._bundled()), device="cpu")
     np.testing.assert_allclose(means, reference.encode(TEXTS, normalize_embeddings=True), atol=1e-5)
+
+
+def test_a_word_of_several_pieces_is_read_with_their_mean():
+    model = LanguageModel.open(None, "cpu")
+    whole, *pieces = model.word_vectors(["walk-run", "walk", "-", "run"])
+    assert whole.shape == (model.width,)
+    np.testing.assert_allclose(whole, np.mean(pieces, axis=0), atol=1e-6)

@@ -93,3 +93,13 @@ def test_sinusoids_are_those_of_the_transformer():
         for position in (0, 3, 117)
     ]
     np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_the_first_tokens_alone_are_what_they_are_among_all():
+    torch.manual_seed(4)
+    layer = EncoderLayer(WIDTH, HEADS, INNER, 0.1).eval()
+    lengths = [3, 9, 40, 8, 9, 2]
+    packing = pack(lengths)
+    rows = torch.randn(sum(lengths), WIDTH)
+    places = packing.starts[:, None] + torch.arange(2)
+    torch.testing.assert_close(layer.first(rows, packing, 2), layer(rows, packing)[places])

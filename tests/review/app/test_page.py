@@ -18,7 +18,8 @@ from nicegui.testing.user_simulation import user_simulation
 
 from kinmo_annotate.review.app.motions import load_motions
 from kinmo_annotate.review.app.parts import MOST_LETTERS, Figure, Keyboard, Note
-from kinmo_annotate.review.app.serve import Review, add_pages, links, open_review, reachable, serve
+from kinmo_annotate.review.app.serve import Review, add_pages, links, open_review, serve
+from kinmo_annotate.review.app.server import reachable
 from kinmo_annotate.review.app.session import Session
 from kinmo_annotate.review.store import CORRECT, UNSURE, WRONG, Store
 from kinmo_annotate.schema.records import MotionError

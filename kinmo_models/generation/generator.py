@@ -1,0 +1,214 @@
+"""A trained generator, to write motions with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from kinmo_annotate.schema.features import features_to_joints
+from kinmo_annotate.schema.records import NOT_DETERMINED
+from kinmo_annotate.schema.skeleton import FIELDS, FPS
+from kinmo_models.generation.batches import UNIT
+from kinmo_models.generation.conditions import TextEncoder, open_text_encoder
+from kinmo_models.generation.config import GeneratorConfig, SamplingConfig
+from kinmo_models.generation.model import GeneratorModel
+from kinmo_models.generation.sample import Asked, sample
+from kinmo_models.tokenizer.tokenizer import Tokenizer
+from kinmo_models.training.checkpoint import resolve_model
+from kinmo_models.training.config import from_yaml
+from kinmo_models.training.folder import CONFIG
+from kinmo_models.training.pretrained import best_device, load_weights, read_meta
+
+Array = NDArray[np.float32]
+
+KIND: Final = "generator"
+TOKENIZER, TEXT = "tokenizer", "text"  # folders of a checkpoint
+_AT_ONCE: Final = 32  # motions written together
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """What a motion is written from.
+
+    Attributes:
+        caption: the global text.
+        fields: sentences by joint group or pair; those that are missing or empty are left to the model.
+        seconds: how long the motion shall be; None lets the model guess.
+        seed: of all chance; the same prompt and seed give the same motion.
+    """
+
+    caption: str
+    fields: Mapping[str, str] | None = None
+    seconds: float | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Generated:
+    """A motion that was written.
+
+    Attributes:
+        prompt: what it was written from.
+        level: of text that was used.
+        features: (T, 263) float32 HumanML3D features, not normalised; T is a multiple of 4.
+        joints: (T, 22, 3) float32, metres, y up, 20 frames per second, from the origin, facing +z at first.
+        tokens: (T / 4, L) int64.
+    """
+
+    prompt: Prompt
+    level: str
+    features: Array
+    joints: Array
+    tokens: NDArray[np.int64]
+
+
+class Generator:
+    """Writes motions from text.
+
+    `Generator.from_pretrained("RUN").generate(["a person walks forward"])[0].joints`
+
+    Attributes:
+        levels: of text that the model knows: "G", "GJ", "GJI", or the first of these.
+        meta: what its meta.json says: dataset, seed, validation, ...
+        config: the settings that it was trained with.
+        tokenizer: of its motion tokens.
+        text: the encoder of its texts.
+        most_seconds: length of the longest motion that it writes.
+    """
+
+    def __init__(self, folder: Path, device: str, cache_dir: Path | None) -> None:
+        self.meta = read_meta(folder, KIND)
+        self.config = from_yaml(GeneratorConfig, folder / CONFIG)
+        self.tokenizer = Tokenizer.from_pretrained(folder / TOKENIZER, device=device)
+        text = folder / TEXT
+        self.text: TextEncoder = open_text_encoder(text if text.is_dir() else None, device, cache_dir)
+        self._most = self.config.data.max_frames // UNIT
+        model = GeneratorModel(
+            self.config.model,
+            text_width=self.text.width,
+            levels=self.tokenizer.levels,
+            codes=self.tokenizer.codes,
+            most=self._most,
+        )
+        load_weights(model, folder)
+        self._model, self._device = model.to(device).eval(), device
+        self.levels = model.levels
+        self.most_seconds = self._most * UNIT / FPS
+
+    @classmethod
+    def from_pretrained(
+        cls, model: str | Path, *, device: str | None = None, cache_dir: Path | None = None
+    ) -> Generator:
+        """Load a trained generator.
+
+        Args:
+            model: a RUN folder (its best checkpoint), a checkpoint's folder, or a name on the hub.
+            device: "cpu", "cuda", ...; None is a GPU where there is one.
+            cache_dir: root of the caches; None is the user's.
+
+        Raises:
+            TrainingError: there is no such model, it is damaged, or it is of another kind.
+        """
+        return cls(resolve_model(model), best_device(device), cache_dir)
+
+    def generate(
+        self,
+        prompts: Sequence[str | Prompt],
+        *,
+        level: str | None = None,
+        sampling: SamplingConfig | None = None,
+    ) -> list[Generated]:
+        """Write a motion for each prompt.
+
+        Args:
+            prompts: texts, or texts with finer sentences, length and seed. A text's seed is 0.
+            level: of text to write down to, "G", "GJ" or "GJI"; None is the finest that the model has where
+                any prompt has fields, else "G".
+            sampling: passes, guidance, ...; None is that of the model.
+
+        Returns:
+            As many motions, in order. A motion does not depend on the prompts beside its own.
+
+        Raises:
+            ValueError: a level that the model does not have, an unknown field, or a length that cannot be.
+        """
+        asked = [Prompt(one) if isinstance(one, str) else one for one in prompts]
+        chosen = self._level(level, asked)
+        for prompt in asked:
+            self._check(prompt)
+        found: list[Generated] = []
+        for start in range(0, len(asked), _AT_ONCE):
+            part = asked[start : start + _AT_ONCE]
+            found += self._generate(part, chosen, sampling or self.config.sampling)
+        return found
+
+    def _generate(self, prompts: list[Prompt], level: str, sampling: SamplingConfig) -> list[Generated]:
+        latents, present = self.encode(prompts)
+        lengths = self._lengths(prompts, latents)
+        asked = Asked(latents, present, lengths, [prompt.seed for prompt in prompts])
+        tokens = sample(self._model, asked, sampling, level).cpu().numpy()
+        parts = np.split(tokens, np.cumsum(lengths.numpy())[:-1])
+        features = self.tokenizer.decode(parts)
+        return [
+            Generated(prompt, level, rows, features_to_joints(rows), part)
+            for prompt, rows, part in zip(prompts, features, parts, strict=True)
+        ]
+
+    def encode(self, prompts: Sequence[Prompt]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Encode the texts of prompts: latents (B, C, w), and which of them there are (B, C)."""
+        fields = [_sentences(prompt.fields or {}) for prompt in prompts]
+        latents = self.text.encode([prompt.caption for prompt in prompts], fields)
+        said = [[True, *(text != NOT_DETERMINED for text in one)] for one in fields]
+        places = self._model.places
+        there = torch.tensor(said)[:, :places].to(self._device)
+        return torch.from_numpy(latents[:, :places]).float().to(self._device), there
+
+    def _lengths(self, prompts: Sequence[Prompt], latents: torch.Tensor) -> torch.Tensor:
+        """Motion tokens (B,) of each prompt, on the CPU: as asked, or the likeliest for its caption."""
+        with torch.inference_mode():
+            guessed = 1 + self._model.length(latents[:, 0]).argmax(1).cpu()
+        asked = [
+            round(prompt.seconds * FPS / UNIT) if prompt.seconds else int(guess)
+            for prompt, guess in zip(prompts, guessed, strict=True)
+        ]
+        return torch.tensor([max(1, count) for count in asked])
+
+    def _level(self, level: str | None, prompts: Sequence[Prompt]) -> str:
+        if level is None:
+            return self.levels[-1] if any(prompt.fields for prompt in prompts) else self.levels[0]
+        if level not in self.levels:
+            raise ValueError(f"the model has the levels {', '.join(self.levels)}, not {level}")
+        return level
+
+    def _check(self, prompt: Prompt) -> None:
+        if prompt.seconds is not None and not 0 < prompt.seconds <= self.most_seconds + 1e-9:
+            raise ValueError(
+                f"a motion of {prompt.seconds:g} s is asked for; this model writes up to "
+                f"{self.most_seconds:g} s"
+            )
+        if not prompt.caption.strip():
+            raise ValueError("a prompt is empty")
+
+
+def with_seeds(prompts: Sequence[Prompt], count: int) -> list[Prompt]:
+    """Give each prompt so many times, with seeds that follow on its own."""
+    return [replace(prompt, seed=prompt.seed + n) for prompt in prompts for n in range(count)]
+
+
+def _sentences(fields: Mapping[str, str]) -> list[str]:
+    """Give the 21 sentences in order."""
+    unknown = sorted(set(fields) - set(FIELDS))
+    if unknown:
+        raise ValueError(f"unknown fields {', '.join(unknown)}; there are {', '.join(FIELDS)}")
+    return [text if (text := fields.get(name)) and text.strip() else NOT_DETERMINED for name in FIELDS]
+
+
+def facts(meta: Mapping[str, Any]) -> str:
+    """Say in a line what a generator was trained on."""
+    return f"{meta['text']['name']} text, trained on {meta['dataset']}, step {meta['step']:,}"
