@@ -33,7 +33,7 @@ class _Convolution(nn.Conv1d):
     """A convolution that sees 0 where there is no motion, so that a motion is encoded alike in any batch."""
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        return super().forward(x if mask is None else x * mask)
+        return super().forward(x if mask is None else x * mask.to(x.dtype))
 
 
 class _Block(nn.Module):
@@ -128,6 +128,10 @@ class MotionDecoder(nn.Module):
 class TokenizerModel(nn.Module):
     """Encoder, quantiser and decoder.
 
+    Convolutions start as He et al. 2015 have it, residual blocks as nothing, the decoder as the mean motion.
+    From PyTorch's own start, which MoMask keeps, the signal fades through a dozen convolutions, and learning
+    begins slowly.
+
     All that the quantiser learns (codes, their moving averages, whether they were begun) is in its state, so
     that a training goes on exactly.
     """
@@ -149,6 +153,9 @@ class TokenizerModel(nn.Module):
             sample_codebook_temp=quantiser.temperature,
             rotation_trick=False,
         )
+        self.encoder.apply(_start)
+        self.decoder.apply(_start)
+        nn.init.zeros_(self.decoder.last.weight)
 
     @property
     def codebooks(self) -> Tensor:
@@ -181,6 +188,16 @@ class TokenizerModel(nn.Module):
         """Sum the codes of all levels: (B, n, levels), -1 for none -> (B, n, code_width)."""
         latents: Tensor = self.quantiser.get_output_from_indices(tokens)
         return latents
+
+
+def _start(part: nn.Module) -> None:
+    """Give weights their first values; a part comes after those inside it (`nn.Module.apply`)."""
+    if isinstance(part, nn.Conv1d):
+        nn.init.kaiming_normal_(part.weight, nonlinearity="relu")
+        if part.bias is not None:
+            nn.init.zeros_(part.bias)
+    if isinstance(part, _Block):
+        nn.init.zeros_(part.mix.weight)
 
 
 def token_mask(lengths: Tensor, count: int) -> Tensor:

@@ -6,8 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
-from kinmo_models.tokenizer.config import TokenizerConfig, load_config
+from kinmo_models.tokenizer.config import ModelConfig, QuantiserConfig, TokenizerConfig, load_config
+from kinmo_models.tokenizer.model import TokenizerModel
 from kinmo_models.tokenizer.train import train_tokenizer
 
 SMALL = (
@@ -27,3 +29,22 @@ def run(make_dataset: Callable[..., Path], small: Callable[..., TokenizerConfig]
     """A model trained for two epochs."""
     train_tokenizer(make_dataset(6), tmp_path / "run", small(), cache_dir=tmp_path / "cache")
     return tmp_path / "run"
+
+
+@pytest.fixture
+def begun() -> Callable[..., TokenizerModel]:
+    """Make a model as if it had been trained: no weight is 0, all levels have their codes.
+
+    Fresh from its start residual blocks say nothing, and what they do with padding would not be seen.
+    """
+
+    def make(sizes: ModelConfig, quantiser: QuantiserConfig) -> TokenizerModel:
+        torch.manual_seed(0)
+        model = TokenizerModel(sizes, quantiser)
+        with torch.no_grad():
+            for weight in model.parameters():
+                weight.add_(0.03 * torch.randn_like(weight))
+        model.train().quantise(model.encoder(torch.randn(8, 64, 263)))
+        return model.eval()
+
+    return make

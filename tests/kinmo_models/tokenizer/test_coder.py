@@ -11,17 +11,13 @@ from kinmo_models.data.statistics import Statistics
 from kinmo_models.tokenizer import coder as coder_module
 from kinmo_models.tokenizer.coder import Coder
 from kinmo_models.tokenizer.config import ModelConfig, QuantiserConfig
-from kinmo_models.tokenizer.model import TokenizerModel
 
 
 @pytest.fixture
-def coder() -> Coder:
-    torch.manual_seed(0)
+def coder(begun) -> Coder:
     sizes = ModelConfig(width=16, depth=2, code_width=8, levels=3, codes=8)
-    model = TokenizerModel(sizes, QuantiserConfig())
-    model.train().quantise(model.encoder(torch.randn(8, 64, 263)))
     std = np.linspace(0.5, 2, 263, dtype=np.float32)
-    return Coder(model.eval(), Statistics(np.full(263, 0.1, np.float32), std), "cpu")
+    return Coder(begun(sizes, QuantiserConfig()), Statistics(np.full(263, 0.1, np.float32), std), "cpu")
 
 
 @pytest.fixture

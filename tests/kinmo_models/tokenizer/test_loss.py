@@ -19,13 +19,10 @@ WEIGHTS = LossConfig(reconstruction=2.0, positions=3.0, joints=5.0, commitment=7
 
 
 @pytest.fixture
-def loss() -> TokenizerLoss:
-    """In eval mode, with codes that have been begun."""
-    torch.manual_seed(0)
+def loss(begun) -> TokenizerLoss:
+    """In eval mode."""
     sizes = ModelConfig(width=16, depth=1, code_width=8, levels=2, codes=8)
-    model = TokenizerModel(sizes, QuantiserConfig(temperature=0.0))
-    model.train().quantise(torch.randn(4, 16, 8))
-    return TokenizerLoss(model, WEIGHTS, 0.0, STATISTICS).eval()
+    return TokenizerLoss(begun(sizes, QuantiserConfig(temperature=0.0)), WEIGHTS, 0.0, STATISTICS).eval()
 
 
 def decoded_alone(model: TokenizerModel, rows: torch.Tensor) -> torch.Tensor:

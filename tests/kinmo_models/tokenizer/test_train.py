@@ -146,3 +146,32 @@ def test_killed_and_taken_up_again_the_losses_are_those_of_one_run(make_dataset,
     assert kept.read_bytes().count(b"\n") < len(expected)
     assert start("killed").wait() == 0
     assert losses(tmp_path / "killed") == expected
+
+
+@pytest.mark.slow
+def test_two_processes_learn_one_codebook_from_the_windows_of_both(make_dataset, tmp_path):
+    """They draw otherwise than one process does, such as new places for codes: equal within that noise."""
+    (tmp_path / "runner.py").write_text(_RUNNER)
+    sets = ["model.width=16", "model.code_width=8", "model.levels=3", "model.codes=8", "data.batch_size=8"]
+    sets += ["data.window=16", "training.epochs=6"]
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_machines", "1"]
+    launch += ["--num_processes", "2", "--main_process_port", "0", "--mixed_precision", "no"]
+    launch += ["--dynamo_backend", "no"]
+    ends = {}
+    for name, program in (("two", launch), ("one", [sys.executable])):
+        places = [str(one) for one in (make_dataset(8, name), tmp_path / f"run {name}", tmp_path / name)]
+        answer = subprocess.run(
+            [*program, str(tmp_path / "runner.py"), *places, *sets],
+            capture_output=True,
+            text=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )
+        assert answer.returncode == 0, answer.stderr
+        ends[name] = [line["loss"] for line in losses(tmp_path / f"run {name}")]
+    assert json.loads((tmp_path / "run two/last/meta.json").read_text("utf-8"))["processes"] == 2
+    state = load_file(tmp_path / "run two/last/model.safetensors")
+    used = state["quantiser.layers.0._codebook.cluster_size"].sum()
+    tokens = 8 * 16 // 4  # of a batch, over both processes
+    assert used == pytest.approx(tokens, rel=0.3)
+    assert len(ends["one"]) == len(ends["two"]) > 10
+    assert np.mean(ends["one"]) == pytest.approx(np.mean(ends["two"]), rel=0.1)
