@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick slow browser lint types bench tables picture hooks clean
+.PHONY: help demo demo-train test quick slow browser lint types bench tables picture hooks clean
 
 VENV := .venv
 OUT := out
@@ -15,6 +15,12 @@ SEED := 0
 SHOW := 000044
 # The motion on README's picture.
 PICTURED := 000059
+# What `make demo-train` makes, of how many motions.
+TRAINED := $(OUT)/demo-train
+TRAIN_MOTIONS := 960
+SET_TOKENIZER :=
+SET_RETRIEVAL :=
+SET_GENERATOR :=
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq -c constraints.txt
 PYTEST := $(BIN)/python -m pytest
@@ -24,21 +30,21 @@ export TOKENIZERS_PARALLELISM = false
 
 help:  ## List what can be made.
 	@echo "KinMo: fine-grained text for human motion. First: make demo"
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-16s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-16s %s\n", $$1, $$2}'
 
 # ---------------------------------------------------------------- the environment
 
 $(VENV)/bin/python:
 	@for python in $${PYTHON:-python3.11 python3.12 python3.13 python3}; do \
-	  if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
-	    if ! "$$python" -c 'import ensurepip, venv' >/dev/null 2>&1; then \
-	      echo "$$python has no venv module. On Debian or Ubuntu: apt install python3-venv" >&2; exit 2; \
+	  if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>.PHONY: help demo demo-train test1; then \
+	    if ! "$$python" -c 'import ensurepip, venv' >/dev/null 2>.PHONY: help demo demo-train test1; then \
+	      echo "$$python has no venv module. On Debian or Ubuntu: apt install python3-venv" >.PHONY: help demo demo-train test2; exit 2; \
 	    fi; \
 	    echo "Making $(VENV) with $$("$$python" --version)"; \
 	    "$$python" -m venv $(VENV); exit 0; \
 	  fi; \
 	done; \
-	echo "No Python 3.11 or newer was found. Install one, or name it: make $(MAKECMDGOALS) PYTHON=/path/to/python3" >&2; \
+	echo "No Python 3.11 or newer was found. Install one, or name it: make $(MAKECMDGOALS) PYTHON=/path/to/python3" >.PHONY: help demo demo-train test2; \
 	exit 2
 
 # torch first and alone: a range would take the newest build with gigabytes of CUDA.
@@ -70,6 +76,22 @@ demo: $(VENV)/.kinmo  ## Make demo motions, annotate them, print a summary and d
 	@echo "Contact sheet  $(OUT)/demo-sheet.png"
 	@echo "Dataset        $(OUT)/demo-dataset"
 	@echo "Motions        $(OUT)/demo-motions"
+
+# Films are kept as contact sheets and GIFs: these need nothing beside KinMo. The threads of a step sleep while they
+# wait, see cli/main.py.
+demo-train: $(VENV)/.kinmo  ## Train on demo motions until text becomes films: under 20 minutes on two cores.
+	@rm -rf $(TRAINED)
+	$(KINMO) data demo $(TRAINED)/motions --motions $(TRAIN_MOTIONS) --seed $(SEED)
+	$(KINMO) annotate run $(TRAINED)/motions --out $(TRAINED)/dataset --seed $(SEED)
+	$(KINMO) train tokenizer $(TRAINED)/dataset --out $(TRAINED)/tokenizer --config tiny $(SET_TOKENIZER)
+	$(KINMO) train retrieval $(TRAINED)/dataset --out $(TRAINED)/retrieval --config tiny $(SET_RETRIEVAL)
+	$(KINMO) train generator $(TRAINED)/dataset --out $(TRAINED)/generator --config tiny \
+	  --tokenizer $(TRAINED)/tokenizer --text $(TRAINED)/retrieval $(SET_GENERATOR)
+	$(KINMO) generate docs/demo-prompts.txt --model $(TRAINED)/generator --out $(TRAINED)/films --as png --as gif --as npy
+	@echo
+	@echo "Films          $(TRAINED)/films: a contact sheet, a GIF and the joints of each prompt"
+	@echo "Again          $(KINMO) generate \"a person waves\" --model $(TRAINED)/generator --out clip.gif"
+	@echo $(TRAINED)/generator
 
 test: $(VENV)/.dev  ## Run all tests: the quick ones, then the slow ones.
 	@echo "Quick tests"
