@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ._common import JsonOption, console, print_json, warn
+from ._evaluators import Judge, StatisticsOption, TextsOption, VectorsOption
 from ._tables import add_row, new_table
 
 if TYPE_CHECKING:
     from kinmo_models.evaluator.score import Figure, Scores
-
-_PUBLIC = "With T2M's finest.tar"
 
 
 class Pools(StrEnum):
@@ -37,20 +36,9 @@ def evaluator(
         typer.Option(help="CSV file with id, content, style: alike are motions that share both."),
     ] = None,
     repeats: Annotated[int, typer.Option(help="How often pools, pairs and halves are drawn.", min=1)] = 20,
-    vectors: Annotated[
-        Path | None,
-        typer.Option(help="GloVe vectors: text, .npz or .safetensors.", rich_help_panel=_PUBLIC),
-    ] = None,
-    statistics: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder of its mean.npy and std.npy; else where T2M has it.", rich_help_panel=_PUBLIC
-        ),
-    ] = None,
-    texts: Annotated[
-        Path | None,
-        typer.Option(help="HumanML3D's folder texts, for words and tags.", rich_help_panel=_PUBLIC),
-    ] = None,
+    vectors: VectorsOption = None,
+    statistics: StatisticsOption = None,
+    texts: TextsOption = None,
     cache: Annotated[
         Path | None, typer.Option("--cache", "--cache-dir", help="Where features and embeddings are kept.")
     ] = None,
@@ -62,10 +50,9 @@ def evaluator(
 
     The public one: kinmo evaluate evaluator finest.tar D --vectors glove.txt --texts texts --pools standard
     """
-    from kinmo_models.evaluator.evaluator import Evaluator
     from kinmo_models.evaluator.score import ScoreSettings, score_dataset
 
-    judge = Evaluator.from_pretrained(model, vectors=vectors, statistics=statistics, texts=texts)
+    judge = Judge(model, vectors, statistics, texts).open()
     settings = ScoreSettings(pools=pools.value, pool=pool, repeats=repeats)
     scores = score_dataset(judge, dataset, split, settings, labels=labels, cache_dir=cache)
     for text in scores.warnings:

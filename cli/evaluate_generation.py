@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ._common import WRONG_USAGE, JsonOption, console, fail, messages, print_json, warn
+from ._evaluators import EvaluatorOption, Judge, StatisticsOption, TextsOption, VectorsOption
 from ._progress import stages
 from ._tables import add_row, new_table
 from .evaluate_evaluator import Pools, show_scores
@@ -35,9 +36,7 @@ def generation(
         Path | None, typer.Argument(metavar="[RUN]", help="A trained generator; none with --fig8.")
     ] = None,
     dataset: Annotated[Path | None, typer.Argument(help="An annotated dataset.")] = None,
-    evaluator: Annotated[
-        Path | None, typer.Option("--evaluator", help="What `kinmo train evaluator` wrote, or finest.tar.")
-    ] = None,
+    evaluator: EvaluatorOption = None,
     split: Annotated[str, typer.Option(help="Whose captions motions are written for.")] = "test",
     level: Annotated[list[Level] | None, typer.Option(help="Of text; repeatable. Default: all.")] = None,
     runs: Annotated[int, typer.Option(help="Motions of each caption.", min=1)] = 20,
@@ -54,7 +53,9 @@ def generation(
         Path | None,
         typer.Option(help="A retrieval model: measures HTMA-S; with --fig8 it is the text encoder too."),
     ] = None,
-    vectors: Annotated[Path | None, typer.Option(help="Of finest.tar: GloVe vectors.")] = None,
+    vectors: VectorsOption = None,
+    statistics: StatisticsOption = None,
+    texts: TextsOption = None,
     fig8: Annotated[
         bool, typer.Option("--fig8", help="Train and measure the ablation.", rich_help_panel=_ABLATION)
     ] = False,
@@ -83,7 +84,6 @@ def generation(
 
     The ablation: kinmo evaluate generation D --fig8 --out F --tokenizer T --text R --evaluator E
     """
-    from kinmo_models.evaluator.evaluator import Evaluator
     from kinmo_models.evaluator.score import ScoreSettings, open_scorer
     from kinmo_models.generation.evaluate import GenerationSettings
 
@@ -91,7 +91,7 @@ def generation(
         remedy = "Train one with `kinmo train evaluator`, and name it with --evaluator."
         fail("no evaluator is named", remedy, WRONG_USAGE)
     dataset = _dataset(run, dataset, fig8)
-    judge = Evaluator.from_pretrained(evaluator, vectors=vectors)
+    judge = Judge(evaluator, vectors, statistics, texts).open()
     asked = ScoreSettings(pools=pools.value, pool=pool)
     scorer, scores = open_scorer(judge, dataset, split, asked, labels=labels, cache_dir=cache)
     for doubt in scores.warnings:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ._common import JsonOption, console, print_json, warn
+from ._evaluators import EvaluatorOption, Judge, StatisticsOption, TextsOption, VectorsOption
 from ._progress import stages
 from ._tables import add_row, new_table
 
@@ -21,9 +22,10 @@ def tokenizer(
     run: Annotated[Path, typer.Argument(help="A trained tokenizer.", show_default=False)],
     dataset: Annotated[Path, typer.Argument(help="An annotated dataset.", show_default=False)],
     split: Annotated[str, typer.Option(help="Which motions are encoded and decoded.")] = "test",
-    evaluator: Annotated[
-        Path | None, typer.Option(help="A trained evaluator: prints the reconstruction FID as well.")
-    ] = None,
+    evaluator: EvaluatorOption = None,
+    vectors: VectorsOption = None,
+    statistics: StatisticsOption = None,
+    texts: TextsOption = None,
     cache: Annotated[
         Path | None, typer.Option("--cache", "--cache-dir", help="Where features are kept between runs.")
     ] = None,
@@ -47,7 +49,7 @@ def tokenizer(
     rebuilt = rebuild(model, [store.features(index) for index in store.select(split)])
     figures: dict[str, Any] = {**asdict(measure(model, rebuilt)), "codes": model.codes}
     if evaluator is not None:
-        figures |= _fid(evaluator, rebuilt)
+        figures |= _fid(Judge(evaluator, vectors, statistics, texts), rebuilt)
     stamp = {
         "model": str(run),
         "dataset": str(dataset),
@@ -61,14 +63,18 @@ def tokenizer(
         _show(stamp, figures)
 
 
-def _fid(path: Path, rebuilt: Rebuilt) -> dict[str, Any]:
-    """Frechet distance between the embeddings of real and of decoded motions."""
-    from kinmo_models.evaluator.evaluator import Evaluator
+def _fid(judge: Judge, rebuilt: Rebuilt) -> dict[str, Any]:
+    """Frechet distance between the embeddings of real and of decoded motions that are long enough."""
+    from kinmo_models.evaluator.evaluator import LEAST_ROWS
     from kinmo_models.metrics.fidelity import frechet_distance
 
-    judge = Evaluator.from_pretrained(path)
-    real, decoded = (judge.encode_motions(motions) for motions in (rebuilt.real, rebuilt.decoded))
-    return {"reconstruction_fid": float(frechet_distance(real, decoded)), "evaluator": judge.name}
+    evaluator = judge.open()
+    real, decoded = (
+        evaluator.encode_motions([one for one in motions if len(one) >= LEAST_ROWS])
+        for motions in (rebuilt.real, rebuilt.decoded)
+    )
+    fid = float(frechet_distance(real, decoded))
+    return {"reconstruction_fid": fid, "fid_motions": len(real), "evaluator": evaluator.name}
 
 
 def _warn_of_seen(model: Tokenizer, store: MotionStore, split: str) -> None:
@@ -87,7 +93,7 @@ def _show(stamp: dict[str, str], figures: dict[str, Any]) -> None:
     for level, value in enumerate(figures["perplexity"], 1):
         add_row(table, f"perplexity of level {level}", f"{value:.1f} of {figures['codes']}")
     if "reconstruction_fid" in figures:
-        name = f"FID, {figures['motions']} motions, {figures['evaluator']}"
+        name = f"FID, {figures['fid_motions']} motions, {figures['evaluator']}"
         add_row(table, name, f"{figures['reconstruction_fid']:.4f}")
     console().print(table)
     counts = f"{figures['motions']} motions, {figures['frames']:,} frames"
