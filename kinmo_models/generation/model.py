@@ -173,6 +173,12 @@ class ResidualTransformer(nn.Module):
         """Make text ready, with the level (B,) that is to be written in front of it."""
         return self.trunk.text(latents, present, self.level_token(level))
 
+    def other_level(self, text: TextTokens, level: int) -> TextTokens:
+        """Put another level, the same for all motions, in front of text that was made ready."""
+        rows, counts = text.rows.clone(), text.counts.to(text.rows.device)
+        rows[counts.cumsum(0) - counts] = self.level_token.weight[level]
+        return TextTokens(rows, text.counts)
+
     def read(self, tokens: Tensor, level: int) -> Tensor:
         """Embed tokens (N,) of one level: (N, token width)."""
         return self.tables[level][tokens]

@@ -205,11 +205,11 @@ def _write_residual(
 ) -> Tensor:
     """Write the tokens of the other levels: (N, L) with the first."""
     guided = _Guided(asked, depth, config.residual_guidance, None)
-    tokens, embedded, layout = [first], torch.zeros(()), None
+    tokens, embedded = [first], torch.zeros((), device=first.device)
+    text = model.text(guided.latents, guided.present, torch.ones_like(guided.latents[:, 0, 0]).long())
+    layout = guided.layout(text)
     for level in range(1, model.levels):
-        number = torch.full((len(guided.latents),), level, device=first.device)
-        text = model.text(guided.latents, guided.present, number)
-        layout = layout or guided.layout(text)
+        text = model.other_level(text, level)
         last = tokens[-1]
         if asked.tokens is not None and asked.editable is not None:
             last = torch.where(asked.editable, last, asked.tokens[:, level - 1])

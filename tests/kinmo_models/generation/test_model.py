@@ -70,6 +70,15 @@ def test_position_counts_within_a_motion(model: GeneratorModel, batch: TokenBatc
     assert layout.rows[layout.tokens].tolist() == [7 + n for n in range(len(expected))]
 
 
+@torch.inference_mode()
+def test_another_level_in_front_is_that_level(model: GeneratorModel, batch: TokenBatch):
+    assert model.residual is not None
+    first, other = (
+        model.residual.text(batch.latents, batch.present, torch.full((4,), level)) for level in (1, 3)
+    )
+    torch.testing.assert_close(model.residual.other_level(first, 3).rows, other.rows)
+
+
 def test_sizes_of_base_are_those_of_momask():
     model = GeneratorModel(ModelConfig(), text_width=256, levels=6, codes=512, most=49)
     layers = [sum(p.numel() for p in layer.parameters()) for layer in model.base.trunk.layers]
