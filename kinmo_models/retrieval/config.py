@@ -23,6 +23,8 @@ class ModelConfig:
         layers: of the motion encoder.
         text_layers: of each text encoder.
         decoder_layers: of the decoder.
+        pooled: texts are encoded from the mean of their token features as well; for a language model that is
+            a sentence encoder.
         heads: of attention.
         inner: width inside the feed-forward layers.
         dropout: probability.
@@ -34,6 +36,7 @@ class ModelConfig:
     layers: int = setting(6, least=1)
     text_layers: int = setting(6, least=1)
     decoder_layers: int = setting(6, least=1)
+    pooled: bool = False
     heads: int = setting(4, least=1)
     inner: int = setting(1024, least=8)
     dropout: float = setting(0.1, least=0, most=0.9)

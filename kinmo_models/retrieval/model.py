@@ -24,6 +24,29 @@ LEVELS: Final = ("G", "GJ", "GJI")
 _PAIR_GROUPS: Final = torch.tensor([[GROUP_NAMES.index(group) for group in pair] for pair in PAIRS])
 
 
+class TextEncoder(nn.Module):
+    """Encodes texts from their token features, as TMR; with the setting `pooled` by their mean as well.
+
+    The mean of a sentence encoder's token features is its sentence embedding, in which texts of one meaning
+    are alike whatever their words. What is learned from a few hundred captions alone is not.
+    """
+
+    def __init__(self, config: ModelConfig, token_width: int) -> None:
+        super().__init__()
+        self.sequence = _encoder(config, token_width, config.text_layers)
+        self.pooled: nn.Module | None = None
+        if config.pooled:
+            norm = nn.LayerNorm(token_width, elementwise_affine=False)
+            self.pooled = nn.Sequential(norm, nn.Linear(token_width, config.width))
+
+    def forward(self, texts: Texts) -> Gaussian:
+        """Encode the distinct texts of a batch."""
+        encoded: Gaussian = self.sequence(texts.tokens, texts.lengths)
+        if self.pooled is None:
+            return encoded
+        return Gaussian(encoded.mean + self.pooled(_means(texts.tokens, texts.lengths)), encoded.std)
+
+
 class FinerLevel(nn.Module):
     """One level of finer texts: each text's latent, told by the coarser level what it belongs to.
 
@@ -34,7 +57,7 @@ class FinerLevel(nn.Module):
 
     def __init__(self, config: ModelConfig, token_width: int) -> None:
         super().__init__()
-        self.encoder = _encoder(config, token_width, config.text_layers)
+        self.encoder = TextEncoder(config, token_width)
         self.cross = CrossAttention(config.width, config.heads) if config.cross_attention else None
         norm: type[nn.Module] = nn.LayerNorm if config.cross_attention else nn.Identity
         self.norm_finer, self.norm_coarser = norm(config.width), norm(config.width)
@@ -53,7 +76,7 @@ class FinerLevel(nn.Module):
         Returns:
             Latents (B, n, d), and B Gaussians: mean and standard deviation, each pooled over the n texts.
         """
-        encoded = self.encoder(texts.tokens, texts.lengths)
+        encoded: Gaussian = self.encoder(texts)
         latents = encoded.mean[texts.which] + places
         if self.cross is not None:
             told = self.cross(self.norm_finer(latents), self.norm_coarser(coarser))
@@ -69,7 +92,7 @@ class RetrievalModel(nn.Module):
         super().__init__()
         self.levels = LEVELS[: LEVELS.index(config.levels) + 1]
         self.motion_encoder = _encoder(config, NUM_FEATURES, config.layers)
-        self.caption_encoder = _encoder(config, token_width, config.text_layers)
+        self.caption_encoder = TextEncoder(config, token_width)
         finer = len(self.levels) - 1
         self.finer = nn.ModuleList(FinerLevel(config, token_width) for _ in range(finer))
         self.group_embedding = nn.Embedding(len(GROUP_NAMES), config.width) if finer else None
@@ -119,7 +142,7 @@ class RetrievalModel(nn.Module):
 
     def _levels(self, caption: Texts, finer: Sequence[Texts]) -> Iterator[tuple[Gaussian, Tensor]]:
         """Give each level's Gaussian, and the latents (B, n, d) of its texts."""
-        level = self.caption_encoder(caption.tokens, caption.lengths).rows(caption.which)
+        level = self.caption_encoder(caption).rows(caption.which)
         latents = level.mean[:, None]
         yield level, latents
         for layer, texts, places in zip(self.finer, finer, self._places(), strict=False):
@@ -138,6 +161,14 @@ class RetrievalModel(nn.Module):
             return ()
         groups = self.group_embedding.weight
         return groups, groups[_PAIR_GROUPS.to(groups.device)].sum(1)
+
+
+def _means(tokens: Tensor, lengths: Tensor) -> Tensor:
+    """Mean (U, width) of the tokens of each text."""
+    counts = lengths.to(tokens.device)
+    owner = torch.repeat_interleave(torch.arange(len(counts), device=tokens.device), counts)
+    sums = tokens.new_zeros(len(counts), tokens.shape[1]).index_add_(0, owner, tokens)
+    return sums / counts[:, None]
 
 
 def _encoder(config: ModelConfig, inputs: int, layers: int) -> SequenceEncoder:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from torch import nn
 
 from kinmo_models.data.batches import Texts
 from kinmo_models.retrieval.config import ModelConfig
-from kinmo_models.retrieval.model import FinerLevel, RetrievalModel
+from kinmo_models.retrieval.model import FinerLevel, RetrievalModel, TextEncoder
 
 SMALL = ModelConfig(width=8, layers=1, text_layers=1, decoder_layers=1, heads=2, inner=16)
 
@@ -37,6 +38,19 @@ def test_base_has_the_sizes_of_tmr():
     assert not model.finer
 
 
+def test_pooled_texts_carry_the_mean_of_their_tokens():
+    torch.manual_seed(0)
+    config = replace(SMALL, pooled=True)
+    encoder = TextEncoder(config, 5).eval()
+    asked = texts(3, torch.arange(3))
+    found, plain = encoder(asked), encoder.sequence(asked.tokens, asked.lengths)
+    assert encoder.pooled is not None
+    for place, rows in enumerate(asked.tokens.split(asked.lengths.tolist())):
+        expected = plain.mean[place] + encoder.pooled(rows.mean(0))
+        torch.testing.assert_close(found.mean[place], expected)
+    torch.testing.assert_close(found.std, plain.std)
+
+
 def linear(layer: nn.Linear, x: np.ndarray) -> np.ndarray:
     return x @ layer.weight.detach().double().numpy().T + layer.bias.detach().double().numpy()
 
@@ -57,7 +71,7 @@ def test_a_finer_level_is_equation_4_with_residuals_written_out():
     which = torch.randint(4, (3, 6))
     asked, places, coarser = texts(4, which), torch.randn(6, 8), torch.randn(3, 2, 8)
     latents, pooled = level(asked, places, coarser)
-    encoded = level.encoder(asked.tokens, asked.lengths)
+    encoded = level.encoder(asked)
     for motion in range(3):
         z = (encoded.mean[which[motion]] + places).detach().double().numpy()
         answers = norm(level.norm_coarser, coarser[motion].double().numpy())
