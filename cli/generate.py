@@ -60,7 +60,7 @@ def generate(
     count: Annotated[int, typer.Option(min=1, help="Motions of each prompt, with seeds that follow.")] = 1,
     kind: Annotated[
         list[str] | None,
-        typer.Option("--as", help="In a folder: npy, mp4, gif, png, bvh; repeatable. Default: npy, mp4."),
+        typer.Option("--as", help="In a folder: npy, mp4, gif, png, bvh; repeatable. Default: npy, gif."),
     ] = None,
     features: Annotated[
         bool, typer.Option("--features", help=".npy holds HumanML3D's 263 numbers a frame, not joints.")
@@ -91,7 +91,7 @@ def generate(
         fail("--clean-feet mends joints, not features", "Leave out one of both.", WRONG_USAGE)
     asked = _asked(prompt, row, fields, seconds)
     single = len(asked) * count == 1 and bool(out.suffix)
-    suffixes = (out.suffix,) if single else tuple(f".{one.lstrip('.')}" for one in kind or ("npy", "mp4"))
+    suffixes = (out.suffix,) if single else tuple(f".{one.lstrip('.')}" for one in kind or ("npy", "gif"))
     _check_suffixes(out, suffixes, single)
     opened = Generator.from_pretrained(model)
     prompts = with_seeds([_with_seed(one, seed) for one in asked], count)
@@ -131,11 +131,10 @@ def _with_seed(asked: Asked, seed: int) -> Prompt:
 
 def _check_suffixes(out: Path, suffixes: tuple[str, ...], single: bool) -> None:
     """Refuse what cannot be written before a model is loaded."""
-    from kinmo_annotate.motion_out import MOTION_SUFFIXES
-    from kinmo_annotate.render.paper import check_suffix
+    from kinmo_annotate.motion_out import MOTION_SUFFIXES, check_path
 
     for suffix in suffixes:
-        check_suffix(out if single else out / f"motion{suffix}", MOTION_SUFFIXES, "a motion")
+        check_path(out if single else out / f"motion{suffix}")
     if not single and out.suffix in MOTION_SUFFIXES:
         fail(f"{out}: several motions do not fit into a file", "Name a folder.", WRONG_USAGE)
 

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinmo_annotate.bvh_out import write_bvh
-from kinmo_annotate.render.film import FILM_SUFFIXES, film
+from kinmo_annotate.render.film import FILM_SUFFIXES, check_film, film
 from kinmo_annotate.render.paper import check_suffix
 from kinmo_annotate.render.sheet import SHEET_SUFFIXES, contact_sheet
 from kinmo_annotate.schema.records import Keyframe, MotionError, check_joints
@@ -52,6 +52,17 @@ class MotionOut:
     features: NDArray[np.floating] | None = None
 
 
+def check_path(path: Path) -> None:
+    """Refuse a path that no motion can be written to, before there is a motion.
+
+    Raises:
+        MotionError: an unknown ending, or .mp4 without PyAV.
+    """
+    check_suffix(path, MOTION_SUFFIXES, "a motion")
+    if path.suffix.lower() in FILM_SUFFIXES:
+        check_film(path)
+
+
 def write_motion(motion: MotionOut, path: Path) -> None:
     """Write a motion as what the ending of its path says; replaced whole or not at all.
 
@@ -59,7 +70,7 @@ def write_motion(motion: MotionOut, path: Path) -> None:
         MotionError: unusable joints, an unknown ending, or .mp4 without PyAV.
         DatasetError: the file cannot be written.
     """
-    check_suffix(path, MOTION_SUFFIXES, "a motion")
+    check_path(path)
     check_joints(motion.joints, str(path))
     suffix = path.suffix.lower()
     if suffix == ".npy":
@@ -97,7 +108,7 @@ class MotionSeries:
 
     def __init__(self, folder: Path, suffixes: Sequence[str] = (".npy",), *, force: bool = False) -> None:
         for suffix in suffixes:
-            check_suffix(folder / f"motion{suffix}", MOTION_SUFFIXES, "a motion")
+            check_path(folder / f"motion{suffix}")
         self._folder, self._suffixes = folder, tuple(suffixes)
         self._count = 0
         if (folder / INDEX_NAME).exists():

@@ -51,10 +51,21 @@ def film(
         MotionError: unusable joints, unknown ending, PyAV not installed.
         DatasetError: the file cannot be written.
     """
-    check_suffix(path, FILM_SUFFIXES, "a film")
+    check_film(path)
     check_joints(joints, str(path))
     write = _write_gif if path.suffix.lower() == ".gif" else _mp4_writer()
     atomic_write(path, lambda file: write(figure_frames(joints, fps, caption, keyframes), file, fps))
+
+
+def check_film(path: Path) -> None:
+    """Refuse a film that cannot be written, before there is one.
+
+    Raises:
+        MotionError: unknown ending, or .mp4 without PyAV.
+    """
+    check_suffix(path, FILM_SUFFIXES, "a film")
+    if path.suffix.lower() == ".mp4":
+        _mp4_writer()
 
 
 def figure_frames(
