@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
@@ -15,6 +16,13 @@ from kinmo_annotate.schema.shards import DatasetError
 
 # Told how many of how many are done: progress(done, total).
 Progress: TypeAlias = Callable[[int, int], None]
+# Told what is being done, too: stages(what, done, total).
+Stages: TypeAlias = Callable[[str, int, int], None]
+
+
+def stage(what: str, stages: Stages | None) -> Progress | None:
+    """Give what is told of one stage."""
+    return None if stages is None else partial(stages, what)
 
 
 @contextmanager

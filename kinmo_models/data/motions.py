@@ -193,6 +193,16 @@ class MotionStore:
         ]
         return blake2b(json.dumps(sorted(said)).encode(), digest_size=6).hexdigest()
 
+    def facts(self) -> dict[str, Any]:
+        """Say what meta.json of a model says of the dataset that it was trained on; JSON values."""
+        splits = dict.fromkeys(self.splits)
+        return {
+            "dataset": str(self.dataset),
+            "dataset_fingerprint": self.fingerprint,
+            "split_fingerprints": {split: self.split_fingerprint(split) for split in splits},
+            "motions": {split: len(self.select(split)) for split in splits},
+        }
+
     def distinct_texts(self, indices: Iterable[int] | None = None, mirrored: bool = True) -> list[str]:
         """List every text once, in order of appearance, `NOT_DETERMINED` first.
 

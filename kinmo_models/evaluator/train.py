@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from kinmo_annotate.schema.records import NOT_DETERMINED
 from kinmo_models.data.batches import Batch, MotionBatches
+from kinmo_models.data.cache import Stages, stage
 from kinmo_models.data.motions import MotionStore
 from kinmo_models.data.statistics import Statistics
 from kinmo_models.data.tokens import TokenStore
@@ -31,8 +32,6 @@ KIND: Final = "evaluator"
 _TRAIN, _VAL = "train", "val"
 _DRAWS: Final = 10  # of pools in a validation
 
-Progress = Callable[[str, int, int], None]  # what is being done, how much of it is done, how much there is
-
 
 class EvaluatorWork:
     """What the training loop needs of the evaluator (`kinmo_models.training.loop.Work`).
@@ -49,7 +48,7 @@ class EvaluatorWork:
         config: EvaluatorConfig,
         *,
         cache_dir: Path | None = None,
-        progress: Progress | None = None,
+        progress: Stages | None = None,
     ) -> None:
         """Open the data and make the networks.
 
@@ -58,12 +57,12 @@ class EvaluatorWork:
             LanguageModelError: the language model that words are read with is not installed.
         """
         self.config = config
-        store = MotionStore.open(dataset, cache_dir, _about("features", progress))
+        store = MotionStore.open(dataset, cache_dir, stage("features", progress))
         indices, val = store.select(_TRAIN), store.select(_VAL) if _VAL in store.splits else []
         language = LanguageModel.open()
         self._words = WordVectors.of_captions(captions_of(store, indices), language)
         captions = [NOT_DETERMINED, *captions_of(store, [*indices, *val])]
-        sentences = TokenStore.of(captions, language, cache_dir, _about("sentence embeddings", progress))
+        sentences = TokenStore.of(captions, language, cache_dir, stage("sentence embeddings", progress))
         texts = CaptionWords(captions, self._words, sentences)
         self._statistics = Statistics.fit(
             store, indices, config.data.mirror, families=True, feat_bias=config.feat_bias
@@ -77,11 +76,7 @@ class EvaluatorWork:
         self.module = EvaluatorLoss(self._networks, config.loss)
         self.about: dict[str, Any] = {
             "kind": KIND,
-            "dataset": str(dataset),
-            "dataset_fingerprint": store.fingerprint,
-            "split_fingerprints": {
-                name: store.split_fingerprint(name) for name in dict.fromkeys(store.splits)
-            },
+            **store.facts(),
             "words": {
                 "language": language.name,
                 "count": len(self._words.vectors),
@@ -130,7 +125,7 @@ def train_evaluator(
     *,
     resume: bool = True,
     cache_dir: Path | None = None,
-    progress: Progress | None = None,
+    progress: Stages | None = None,
     console: Console | None = None,
 ) -> Outcome:
     """Train an evaluator, or go on training it.
@@ -169,7 +164,3 @@ def _precision(texts: np.ndarray, motions: np.ndarray, alike: np.ndarray) -> np.
         places = pools if len(pools) else np.random.default_rng(seed).permutation(len(texts))[:size]
         found.append(r_precision(texts[places], motions[places], size))
     return np.mean(found, axis=0)
-
-
-def _about(what: str, progress: Progress | None) -> Callable[[int, int], None] | None:
-    return None if progress is None else (lambda done, total: progress(what, done, total))

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinmo_annotate.schema.skeleton import FPS
+from kinmo_models.data.cache import Stages
 from kinmo_models.data.pairs import Pairs
 from kinmo_models.evaluator.score import Figure, Scorer
 from kinmo_models.generation.batches import UNIT
@@ -23,8 +24,6 @@ from kinmo_models.retrieval.retriever import Retriever
 
 Features = NDArray[np.float32]
 
-# Told: what is being generated, how many motions of it there are, of how many.
-Progress = Callable[[str, int, int], None]
 
 SIMILARITY: Final = "HTMA-S"
 NOTES: Final = (
@@ -59,7 +58,7 @@ def score_generator(
     scorer: Scorer,
     settings: GenerationSettings,
     retriever: Retriever | None = None,
-    progress: Progress | None = None,
+    progress: Stages | None = None,
 ) -> list[Figure]:
     """Generate motions for the captions of a split at each level of text, and score them.
 
@@ -148,7 +147,7 @@ def _multimodality(
     scorer: Scorer,
     settings: GenerationSettings,
     level: str,
-    progress: Progress | None,
+    progress: Stages | None,
 ) -> Figure:
     """Measure how different motions of one prompt are."""
     random = np.random.default_rng(settings.seed)
@@ -164,7 +163,7 @@ def _multimodality(
     return scorer.multimodality(name, _parts(motions, settings.motions))
 
 
-def _told(what: str, progress: Progress | None) -> Callable[[int, int], None]:
+def _told(what: str, progress: Stages | None) -> Callable[[int, int], None]:
     def tell(done: int, total: int) -> None:
         if progress is not None:
             progress(what, done, total)

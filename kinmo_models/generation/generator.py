@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import torch
@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 
 from kinmo_annotate.schema.features import features_to_joints
 from kinmo_annotate.schema.records import NOT_DETERMINED
-from kinmo_annotate.schema.skeleton import FIELDS, FPS
+from kinmo_annotate.schema.skeleton import FPS
 from kinmo_models.generation.batches import UNIT
 from kinmo_models.generation.conditions import TextEncoder, open_text_encoder
 from kinmo_models.generation.config import GeneratorConfig, SamplingConfig
 from kinmo_models.generation.model import GeneratorModel
 from kinmo_models.generation.sample import Asked, sample
+from kinmo_models.retrieval.retriever import sentences_of
 from kinmo_models.tokenizer.tokenizer import Tokenizer
 from kinmo_models.training.checkpoint import resolve_model
 from kinmo_models.training.config import from_yaml
@@ -162,7 +163,7 @@ class Generator:
 
     def encode(self, prompts: Sequence[Prompt]) -> tuple[torch.Tensor, torch.Tensor]:
         """Encode the texts of prompts: latents (B, C, w), and which of them there are (B, C)."""
-        fields = [_sentences(prompt.fields or {}) for prompt in prompts]
+        fields = [sentences_of(prompt.fields or {}) for prompt in prompts]
         latents = self.text.encode([prompt.caption for prompt in prompts], fields)
         said = [[True, *(text != NOT_DETERMINED for text in one)] for one in fields]
         places = self._model.places
@@ -199,16 +200,3 @@ class Generator:
 def with_seeds(prompts: Sequence[Prompt], count: int) -> list[Prompt]:
     """Give each prompt so many times, with seeds that follow on its own."""
     return [replace(prompt, seed=prompt.seed + n) for prompt in prompts for n in range(count)]
-
-
-def _sentences(fields: Mapping[str, str]) -> list[str]:
-    """Give the 21 sentences in order."""
-    unknown = sorted(set(fields) - set(FIELDS))
-    if unknown:
-        raise ValueError(f"unknown fields {', '.join(unknown)}; there are {', '.join(FIELDS)}")
-    return [text if (text := fields.get(name)) and text.strip() else NOT_DETERMINED for name in FIELDS]
-
-
-def facts(meta: Mapping[str, Any]) -> str:
-    """Say in a line what a generator was trained on."""
-    return f"{meta['text']['name']} text, trained on {meta['dataset']}, step {meta['step']:,}"

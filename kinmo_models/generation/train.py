@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import torch
 from safetensors.torch import save_file
 
+from kinmo_models.data.cache import Stages, stage
 from kinmo_models.data.motions import MotionStore
 from kinmo_models.generation.batches import UNIT, TokenBatch, TokenBatches
 from kinmo_models.generation.conditions import ConditionStore, TextEncoder, open_text_encoder
@@ -33,9 +34,6 @@ if TYPE_CHECKING:
 
 _TRAIN, _VAL = "train", "val"
 _VAL_SEED: Final = 20  # of the tokens that are hidden in validation: the same ones each time
-
-# Told: what is being done, how much of it is done, how much there is.
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -67,7 +65,7 @@ class GeneratorWork:
         config: GeneratorConfig,
         *,
         cache_dir: Path | None = None,
-        progress: Progress | None = None,
+        progress: Stages | None = None,
     ) -> None:
         """Open the data, tokenise it and encode its texts, and make the model.
 
@@ -77,12 +75,12 @@ class GeneratorWork:
             LanguageModelError: the language model cannot be opened.
         """
         self.config, self._tokenizer_folder = config, resolve_model(parts.tokenizer)
-        store = MotionStore.open(dataset, cache_dir, _about("features", progress))
+        store = MotionStore.open(dataset, cache_dir, stage("features", progress))
         tokenizer = Tokenizer.from_pretrained(self._tokenizer_folder)
         self._text = open_text_encoder(parts.text and resolve_model(parts.text), cache_dir=cache_dir)
         _check_levels(config, self._text)
-        tokens = TokenisedMotions.of(store, tokenizer, cache_dir, _about("motion tokens", progress))
-        conditions = ConditionStore.of(store, self._text, cache_dir, _about("text latents", progress))
+        tokens = TokenisedMotions.of(store, tokenizer, cache_dir, stage("motion tokens", progress))
+        conditions = ConditionStore.of(store, self._text, cache_dir, stage("text latents", progress))
         seed = config.training.seed
         seed_all(seed)
         self._model = GeneratorModel(
@@ -100,21 +98,17 @@ class GeneratorWork:
 
         self._batches = batches(_TRAIN, True)
         self._val = batches(_VAL, False) if _VAL in store.splits else None
-        self.about = self._facts(dataset, store, tokenizer)
+        self.about = self._facts(store, tokenizer)
 
-    def _facts(self, dataset: Path, store: MotionStore, tokenizer: Tokenizer) -> dict[str, Any]:
-        splits = dict.fromkeys(store.splits)
+    def _facts(self, store: MotionStore, tokenizer: Tokenizer) -> dict[str, Any]:
         return {
             "kind": KIND,
-            "dataset": str(dataset),
-            "dataset_fingerprint": store.fingerprint,
-            "split_fingerprints": {split: store.split_fingerprint(split) for split in splits},
+            **store.facts(),
             "tokenizer_fingerprint": tokenizer.fingerprint,
             "tokens": {"levels": tokenizer.levels, "codes": tokenizer.codes},
             "text": {"name": self._text.name, "width": self._text.width},
             "text_fingerprint": self._text.fingerprint,
             "parameters": sum(weight.numel() for weight in self._model.parameters()),
-            "motions": {split: len(store.select(split)) for split in splits},
         }
 
     def steps(self, world: int) -> int:
@@ -182,7 +176,7 @@ def train_generation(
     resume: bool = True,
     cache_dir: Path | None = None,
     console: Console | None = None,
-    progress: Progress | None = None,
+    progress: Stages | None = None,
 ) -> Outcome:
     """Train a generator, or go on training it; both its transformers together.
 
@@ -212,9 +206,3 @@ def _check_levels(config: GeneratorConfig, text: TextEncoder) -> None:
         reason = f"is {config.model.levels}, but the retrieval model knows {', '.join(text.levels)}"
         remedy = f"Set it to {text.levels[-1]}, or give a retrieval model that was trained with more levels."
         raise ConfigError("model.levels", reason, remedy)
-
-
-def _about(what: str, progress: Progress | None) -> Callable[[int, int], None] | None:
-    if progress is None:
-        return None
-    return lambda done, total: progress(what, done, total)

@@ -9,7 +9,7 @@ Every figure says where the finer texts of its queries came from, because that d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinmo_annotate.schema.shards import DatasetError
+from kinmo_models.data.cache import Stages
 from kinmo_models.data.pairs import Pairs, doubts, read_pairs
 from kinmo_models.metrics.intervals import Repeated, repeated
 from kinmo_models.metrics.ranking import RECALLS, SMALL_BATCH, Ranking
@@ -42,16 +43,11 @@ Key = tuple[str, str, str, str, str]
 # Texts and motions embedded between two words to the progress.
 _PORTION: Final = 256
 
-# Told: what is being done, how many are done, how many there are.
-Progress = Callable[[str, int, int], None]
-
 
 # ---------------------------------------------------------------- similarities
 
 
-def embed_motions(
-    retriever: Retriever, pairs: Pairs, progress: Progress | None = None
-) -> NDArray[np.float32]:
+def embed_motions(retriever: Retriever, pairs: Pairs, progress: Stages | None = None) -> NDArray[np.float32]:
     """Embed the motions: (N, d) unit rows."""
     portions = _portions("motions", len(pairs.features), progress)
     return np.concatenate([retriever.encode_features(pairs.features[one]) for one in portions])
@@ -63,7 +59,7 @@ def similarity_of(
     motions: NDArray[np.float32],
     level: str,
     source: str,
-    progress: Progress | None = None,
+    progress: Stages | None = None,
 ) -> NDArray[np.float32]:
     """Cosine similarity of each text with each motion.
 
@@ -98,7 +94,7 @@ def similarity_of(
     return np.asarray(similarity[[place[key] for key in keys]], np.float32)
 
 
-def _portions(what: str, count: int, progress: Progress | None) -> Iterator[slice]:
+def _portions(what: str, count: int, progress: Stages | None) -> Iterator[slice]:
     """Give portions of a long list, and tell the progress when each is done."""
     for start in range(0, count, _PORTION):
         yield slice(start, start + _PORTION)
@@ -199,7 +195,7 @@ def evaluate(
     pairs: Pairs,
     protocols: Sequence[Protocol],
     queries: Sequence[tuple[str, str]],
-    progress: Progress | None = None,
+    progress: Stages | None = None,
 ) -> list[Result]:
     """Measure a model by every protocol, in both directions, with every kind of query.
 
@@ -246,7 +242,7 @@ def evaluate_runs(
     threshold: float = THRESHOLD,
     listed: Sequence[str] | None = None,
     cache_dir: Path | None = None,
-    progress: Progress | None = None,
+    progress: Stages | None = None,
 ) -> list[Evaluation]:
     """Measure trained models on a split: all protocols, directions, scorers and kinds of query.
 

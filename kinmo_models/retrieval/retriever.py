@@ -165,7 +165,7 @@ class Retriever:
         self, captions: Sequence[str], fields: Sequence[Mapping[str, str]] | None, depth: int
     ) -> Iterator[tuple[NDArray[np.intp], list[Texts]]]:
         """Give captions and the texts of the finer levels down to `depth`, a portion at a time."""
-        sentences = [_sentences(one) for one in fields or [{}] * len(captions)]
+        sentences = [sentences_of(one) for one in fields or [{}] * len(captions)]
         if len(sentences) != len(captions):
             raise ValueError(f"{len(captions)} captions, but fields for {len(sentences)}")
         tokens = self._tokens(captions, sentences if depth else [])
@@ -221,8 +221,12 @@ class _TokenFeatures:
 _PARTS: Final = (slice(0, len(GROUP_NAMES)), slice(len(GROUP_NAMES), len(FIELDS)))
 
 
-def _sentences(fields: Mapping[str, str]) -> list[str]:
-    """Give the 21 sentences in order."""
+def sentences_of(fields: Mapping[str, str]) -> list[str]:
+    """Give the 21 sentences in order; those that are missing or empty are not determined.
+
+    Raises:
+        ValueError: an unknown field.
+    """
     unknown = sorted(set(fields) - set(FIELDS))
     if unknown:
         raise ValueError(f"unknown fields {', '.join(unknown)}; there are {', '.join(FIELDS)}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from kinmo_models.data.batches import Batch, MotionBatches
+from kinmo_models.data.cache import Stages, stage
 from kinmo_models.data.motions import MotionStore
 from kinmo_models.data.statistics import Statistics
 from kinmo_models.data.tokens import TokenStore
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
 
 TRAIN, VAL = "train", "val"
 
-# Told: what is being done, how much of it is done, how much there is.
-Progress = Callable[[str, int, int], None]
-
 
 class RetrievalWork:
     """What the training loop needs of retrieval (`kinmo_models.training.loop.Work`).
@@ -47,7 +45,7 @@ class RetrievalWork:
         config: RetrievalConfig,
         *,
         cache_dir: Path | None = None,
-        progress: Progress | None = None,
+        progress: Stages | None = None,
     ) -> None:
         """Open the data and make the model.
 
@@ -56,12 +54,12 @@ class RetrievalWork:
             LanguageModelError: the language model cannot be opened.
         """
         self.config = config
-        store = MotionStore.open(dataset, cache_dir, _about("features", progress))
+        store = MotionStore.open(dataset, cache_dir, stage("features", progress))
         indices = store.select(TRAIN)
         known = [*indices, *(store.select(VAL) if VAL in store.splits else [])]
         language = LanguageModel.open(config.language)
         texts = store.distinct_texts(known, mirrored=config.data.mirror)
-        tokens = TokenStore.of(texts, language, cache_dir, _about("token features", progress))
+        tokens = TokenStore.of(texts, language, cache_dir, stage("token features", progress))
         sentences = _sentence_store(store, known, language, cache_dir)
         self._statistics = Statistics.fit(store, indices, config.data.mirror)
         seed = config.training.seed
@@ -74,15 +72,11 @@ class RetrievalWork:
         seed_all(seed)
         self._model = RetrievalModel(config.model, tokens.width)
         self.module = RetrievalLoss(self._model, config.loss)
-        splits = dict.fromkeys(store.splits)
         self.about: dict[str, Any] = {
             "kind": KIND,
-            "dataset": str(dataset),
-            "dataset_fingerprint": store.fingerprint,
-            "split_fingerprints": {split: store.split_fingerprint(split) for split in splits},
+            **store.facts(),
             "language": {"name": language.name, "fingerprint": language.fingerprint, "width": tokens.width},
             "parameters": sum(weight.numel() for weight in self._model.parameters()),
-            "motions": {split: len(store.select(split)) for split in splits},
         }
 
     def steps(self, world: int) -> int:
@@ -125,7 +119,7 @@ def train_retrieval(
     *,
     resume: bool = True,
     cache_dir: Path | None = None,
-    progress: Progress | None = None,
+    progress: Stages | None = None,
     console: Console | None = None,
 ) -> Outcome:
     """Train a retrieval model, or go on training it.
@@ -161,12 +155,6 @@ def _sentence_store(
     texts = [store.texts[index] for index in indices]
     captions = [one.text for said in texts for one in (*said.captions, *said.mirrored_captions)]
     return TokenStore.of(captions, LanguageModel.open(), cache_dir)
-
-
-def _about(what: str, progress: Progress | None) -> Callable[[int, int], None] | None:
-    if progress is None:
-        return None
-    return lambda done, total: progress(what, done, total)
 
 
 def _unit(latents: torch.Tensor) -> np.ndarray:

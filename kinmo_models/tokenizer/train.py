@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from kinmo_models.data.cache import Stages, stage
 from kinmo_models.data.motions import MotionStore
 from kinmo_models.data.statistics import Statistics
 from kinmo_models.data.windows import WindowBatches, Windows
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
 TRAIN, VAL = "train", "val"
 _FEAT_BIAS: Final = 5.0  # MoMask: root and contacts weigh five times as much
 
-# Told: what is being done, how much of it is done, how much there is.
-Progress = Callable[[str, int, int], None]
-
 
 class TokenizerWork:
     """What the training loop needs of the tokenizer (`kinmo_models.training.loop.Work`).
@@ -45,7 +43,7 @@ class TokenizerWork:
         config: TokenizerConfig,
         *,
         cache_dir: Path | None = None,
-        progress: Progress | None = None,
+        progress: Stages | None = None,
     ) -> None:
         """Open the data and make the model.
 
@@ -53,8 +51,7 @@ class TokenizerWork:
             DatasetError: the dataset cannot be trained on.
         """
         self.config = config
-        told = None if progress is None else lambda done, total: progress("features", done, total)
-        self._store = store = MotionStore.open(dataset, cache_dir, told)
+        self._store = store = MotionStore.open(dataset, cache_dir, stage("features", progress))
         indices = store.select(TRAIN)
         self._val = store.select(VAL) if VAL in store.splits else []
         data, seed = config.data, config.training.seed
@@ -75,11 +72,7 @@ class TokenizerWork:
         self.module = TokenizerLoss(self._model, config.loss, config.quantiser.level_drop, self._statistics)
         self.about: dict[str, Any] = {
             "kind": KIND,
-            "dataset": str(dataset),
-            "dataset_fingerprint": store.fingerprint,
-            "split_fingerprints": {
-                split: store.split_fingerprint(split) for split in dict.fromkeys(store.splits)
-            },
+            **store.facts(),
             "parameters": sum(weight.numel() for weight in self._model.parameters()),
             "windows": self._batches.count,
         }
@@ -120,7 +113,7 @@ def train_tokenizer(
     *,
     resume: bool = True,
     cache_dir: Path | None = None,
-    progress: Progress | None = None,
+    progress: Stages | None = None,
     console: Console | None = None,
 ) -> Outcome:
     """Train a tokenizer, or go on training it.
