@@ -72,7 +72,7 @@ class SamplingConfig:
         top_share: share of the codes, the likeliest ones, that are drawn from.
     """
 
-    passes: tuple[int, int, int] = setting((5, 2, 2), least=1)
+    passes: tuple[int, int, int] = setting((4, 1, 1), least=1)
     remask: tuple[float, float] = setting((0.5, 0.5), least=0, most=1)
     guidance: float = setting(4.0, least=0)
     finer_guidance: float | None = setting(None, least=0)
