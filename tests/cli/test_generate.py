@@ -166,5 +166,5 @@ def test_the_ablation_trains_scores_and_draws_its_variants(dataset: Path, tmp_pa
     ]  # fmt: skip
     assert found["figures"]["HTMA-I"]["FID"]["runs"] == 2
     assert "HTMA-S GJI" in found["figures"]["HTMA-I"]
-    assert (out / "fig8.md").read_text("utf-8").count("| HTMA-") == 3
+    assert (out / "fig8.md").read_text("utf-8").count("\n| HTMA-") == 3
     assert (out / "fig8.png").stat().st_size > 0
