@@ -32,8 +32,8 @@ def demo_commands() -> list[list[str]]:
     How many of the prompts find the right action takes the whole demo: benchmarks/bench_prompts.py.
     """
     (block,) = (part for part in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL) if "kinmo data demo" in part)
-    small = block.replace("\\\n", " ").replace("--motions 480", "--motions 120")
-    small = small.replace("training.epochs=80", "training.epochs=2")
+    small = block.replace("\\\n", " ").replace("--motions 960", "--motions 120")
+    small = small.replace("--config tiny", "--config tiny --set training.epochs=2")
     assert small.count("120") == small.count("epochs=2") == 1
     return [shlex.split(line)[1:] for line in small.splitlines()]
 
