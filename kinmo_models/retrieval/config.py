@@ -25,7 +25,6 @@ class ModelConfig:
         decoder_layers: of the decoder.
         pooled: texts are encoded from the mean of their token features as well; for a language model that is
             a sentence encoder.
-        word_drop: in training, probability that a token of a caption is left out.
         heads: of attention.
         inner: width inside the feed-forward layers.
         dropout: probability.
@@ -38,7 +37,6 @@ class ModelConfig:
     text_layers: int = setting(6, least=1)
     decoder_layers: int = setting(6, least=1)
     pooled: bool = False
-    word_drop: float = setting(0.0, least=0, most=0.9)
     heads: int = setting(4, least=1)
     inner: int = setting(1024, least=8)
     dropout: float = setting(0.1, least=0, most=0.9)

@@ -31,9 +31,8 @@ class TextEncoder(nn.Module):
     are alike whatever their words. What is learned from a few hundred captions alone is not.
     """
 
-    def __init__(self, config: ModelConfig, token_width: int, word_drop: float = 0.0) -> None:
+    def __init__(self, config: ModelConfig, token_width: int) -> None:
         super().__init__()
-        self.word_drop = word_drop
         self.sequence = _encoder(config, token_width, config.text_layers)
         self.pooled: nn.Module | None = None
         if config.pooled:
@@ -43,8 +42,6 @@ class TextEncoder(nn.Module):
     def forward(self, texts: Texts) -> Gaussian:
         """Encode the distinct texts of a batch."""
         tokens, lengths = texts.tokens, texts.lengths
-        if self.training and self.word_drop:
-            tokens, lengths = leave_out(tokens, lengths, self.word_drop)
         encoded: Gaussian = self.sequence(tokens, lengths)
         if self.pooled is None:
             return encoded
@@ -96,7 +93,7 @@ class RetrievalModel(nn.Module):
         super().__init__()
         self.levels = LEVELS[: LEVELS.index(config.levels) + 1]
         self.motion_encoder = _encoder(config, NUM_FEATURES, config.layers)
-        self.caption_encoder = TextEncoder(config, token_width, config.word_drop)
+        self.caption_encoder = TextEncoder(config, token_width)
         finer = len(self.levels) - 1
         self.finer = nn.ModuleList(FinerLevel(config, token_width) for _ in range(finer))
         self.group_embedding = nn.Embedding(len(GROUP_NAMES), config.width) if finer else None
@@ -165,15 +162,6 @@ class RetrievalModel(nn.Module):
             return ()
         groups = self.group_embedding.weight
         return groups, groups[_PAIR_GROUPS.to(groups.device)].sum(1)
-
-
-def leave_out(tokens: Tensor, lengths: Tensor, probability: float) -> tuple[Tensor, Tensor]:
-    """Leave out tokens (N, width) at random, of each text at most all but the first."""
-    counts = lengths.to(tokens.device)
-    owner = torch.repeat_interleave(torch.arange(len(counts), device=tokens.device), counts)
-    kept = torch.rand(len(tokens), device=tokens.device) >= probability
-    kept[counts.cumsum(0) - counts] = True
-    return tokens[kept], torch.zeros_like(counts).index_add_(0, owner, kept.long())
 
 
 def _means(tokens: Tensor, lengths: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from torch import nn
 
 from kinmo_models.data.batches import Texts
 from kinmo_models.retrieval.config import ModelConfig
-from kinmo_models.retrieval.model import FinerLevel, RetrievalModel, TextEncoder, leave_out
+from kinmo_models.retrieval.model import FinerLevel, RetrievalModel, TextEncoder
 
 SMALL = ModelConfig(width=8, layers=1, text_layers=1, decoder_layers=1, heads=2, inner=16)
 
@@ -49,24 +49,6 @@ def test_pooled_texts_carry_the_mean_of_their_tokens():
         expected = plain.mean[place] + encoder.pooled(rows.mean(0))
         torch.testing.assert_close(found.mean[place], expected)
     torch.testing.assert_close(found.std, plain.std)
-
-
-def test_words_are_left_out_of_captions_in_training_alone():
-    torch.manual_seed(0)
-    lengths = torch.tensor([1, 40, 200])
-    tokens = torch.arange(241.0)[:, None]
-    kept, counts = leave_out(tokens, lengths, 0.3)
-    assert len(kept) == counts.sum()
-    parts = kept.split(counts.tolist())
-    assert [float(part[0]) for part in parts] == [0.0, 1.0, 41.0]
-    assert float(parts[1][-1]) <= 40
-    assert counts[2] / 200 == pytest.approx(0.7, abs=0.1)
-    model = RetrievalModel(replace(SMALL, word_drop=0.5), 5)
-    asked = texts(3, torch.arange(3))
-    model.eval()
-    torch.testing.assert_close(model.encode_text(asked)[0].mean, model.encode_text(asked)[0].mean)
-    assert model.caption_encoder.word_drop == 0.5
-    assert all(level.encoder.word_drop == 0 for level in model.finer)
 
 
 def linear(layer: nn.Linear, x: np.ndarray) -> np.ndarray:
