@@ -14,6 +14,7 @@ from ._progress import stages
 from ._tables import add_row, new_table
 from .evaluate_evaluator import Pools, show_scores
 from .evaluate_retrieval import read_seeds
+from .generate import check_levels
 
 if TYPE_CHECKING:
     from kinmo_models.evaluator.score import Scorer, Scores
@@ -90,14 +91,14 @@ def generation(
     if evaluator is None:
         remedy = "Train one with `kinmo train evaluator`, and name it with --evaluator."
         fail("no evaluator is named", remedy, WRONG_USAGE)
-    dataset = _dataset(run, dataset, fig8)
+    run, dataset = _places(run, dataset, fig8)
     judge = Judge(evaluator, vectors, statistics, texts).open()
     asked = ScoreSettings(pools=pools.value, pool=pool)
     scorer, scores = open_scorer(judge, dataset, split, asked, labels=labels, cache_dir=cache)
     for doubt in scores.warnings:
         warn(doubt)
     measured = GenerationSettings(tuple(one.value for one in level or ()), runs, captions, motions)
-    if not fig8:
+    if run is not None:
         _measure(run, text, scorer, scores, measured, cache, as_json)
         return
     from kinmo_models.generation.fig8 import Ablation, run_fig8
@@ -113,20 +114,20 @@ def generation(
     _show_fig8(found, out, as_json)
 
 
-def _dataset(run: Path | None, dataset: Path | None, fig8: bool) -> Path:
-    """Tell which argument is the dataset: with --fig8 it stands alone."""
+def _places(run: Path | None, dataset: Path | None, fig8: bool) -> tuple[Path | None, Path]:
+    """Tell which argument is the generator and which the dataset: with --fig8 that stands alone."""
     if fig8:
         if run is None or dataset is not None:
             fail("--fig8 trains its own generators", "Name the dataset alone.", WRONG_USAGE)
-        return run
-    if dataset is None:
+        return None, run
+    if run is None or dataset is None:
         remedy = "Name both: kinmo evaluate generation RUN D --evaluator E."
         fail("a generator and a dataset are needed", remedy, WRONG_USAGE)
-    return dataset
+    return run, dataset
 
 
 def _measure(
-    run: Path | None,
+    run: Path,
     text: Path | None,
     scorer: Scorer,
     scores: Scores,
@@ -140,7 +141,8 @@ def _measure(
     from kinmo_models.generation.generator import Generator
     from kinmo_models.retrieval.retriever import Retriever
 
-    generator = Generator.from_pretrained(run or "", cache_dir=cache)
+    generator = Generator.from_pretrained(run, cache_dir=cache)
+    check_levels(measured.levels, generator.levels)
     retriever = Retriever.from_pretrained(text, cache_dir=cache) if text else None
     scores.figures.extend(scorer.real())
     with stages(as_json) as told:

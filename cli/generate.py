@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
@@ -141,13 +141,19 @@ def _check_suffixes(out: Path, suffixes: tuple[str, ...], single: bool) -> None:
 
 def _check(model: Generator, prompts: list[Prompt], level: str | None) -> None:
     """Refuse what the model cannot do, before any motion is written."""
-    if level is not None and level not in model.levels:
-        known = ", ".join(model.levels)
-        fail(f"this model knows the levels {known}, not {level}", "Choose another --level.", WRONG_USAGE)
+    check_levels([level] if level else [], model.levels)
     longest = max((one.seconds or 0.0 for one in prompts), default=0.0)
     if longest > model.most_seconds:
         reason = f"a motion of {longest:g} s is asked for; this model writes up to {model.most_seconds:g} s"
         fail(reason, f"Ask for less with --seconds {model.most_seconds:g}.", WRONG_USAGE)
+
+
+def check_levels(asked: Sequence[str], known: Sequence[str]) -> None:
+    """Refuse levels of text that a model does not have."""
+    for level in asked:
+        if level not in known:
+            reason = f"this model knows the levels {', '.join(known)}, not {level}"
+            fail(reason, "Choose another --level.", WRONG_USAGE)
 
 
 def _sampling(model: Generator, sets: list[str]) -> SamplingConfig:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -14,11 +14,10 @@ from kinmo_annotate.schema.records import NOT_DETERMINED
 from kinmo_models.data.epochs import DataSettings, Epochs, Ints, Plan
 from kinmo_models.data.motions import MotionStore
 from kinmo_models.generation.conditions import ConditionStore
+from kinmo_models.tokenizer.config import UNIT
 
 if TYPE_CHECKING:
     from kinmo_models.tokenizer.tokens import TokenisedMotions
-
-UNIT: Final = 4  # frames of a motion token
 
 
 @dataclass

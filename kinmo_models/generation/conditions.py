@@ -3,7 +3,7 @@
 Two encoders stand behind one protocol: the hierarchical one of a trained retrieval model (HTMA), and a plain
 sentence encoder, as MoMask has one.
 
-    <cache>/conditions/<dataset>-<encoder>/latents.f16    (rows, C, w), memory-mapped
+    <cache>/conditions/<dataset>-<encoder>-<format>/latents.f16    (rows, C, w), memory-mapped
 
 Row of a motion's caption k, in the mirror or not: `starts[motion] + 2 * k + mirrored`.
 """
@@ -31,6 +31,7 @@ from kinmo_models.training.pretrained import copy_model
 Latents = NDArray[np.float32]
 
 _FILE: Final = "latents.f16"
+_FORMAT: Final = "1"  # of the cache; another number computes every cache anew
 _AT_ONCE: Final = 128  # captions encoded together
 
 
@@ -146,7 +147,7 @@ class ConditionStore:
             DatasetError: the cache cannot be written.
         """
         root = cache_folder(cache_dir, "conditions")
-        folder = root / f"{store.fingerprint}-{encoder.name}-{encoder.fingerprint}"
+        folder = root / f"{store.fingerprint}-{encoder.name}-{encoder.fingerprint}-{_FORMAT}"
         shape = (_starts(store)[-1], places_of(encoder.levels), encoder.width)
         found = _map(folder / _FILE, shape)
         if found is None:

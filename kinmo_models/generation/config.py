@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from kinmo_models.data.epochs import DataSettings
+from kinmo_models.tokenizer.config import UNIT
 from kinmo_models.training.config import TrainingConfig, load_preset, setting
 
 
@@ -116,8 +117,10 @@ class GeneratorConfig:
     def __post_init__(self) -> None:
         if self.data.stride != 1:
             raise ValueError("data.stride is not 1, but motion tokens stand for all frames")
-        if self.data.max_frames % 4:
-            raise ValueError("data.max_frames is no multiple of 4, the frames of a motion token")
+        if self.data.neighbours > 1:
+            raise ValueError("data.neighbours is for retrieval: a generator learns from each motion alone")
+        if self.data.max_frames % UNIT:
+            raise ValueError(f"data.max_frames is no multiple of {UNIT}, the frames of a motion token")
 
 
 def load_config(config: str | Path | None = None, sets: Sequence[str] = ()) -> GeneratorConfig:

@@ -6,7 +6,7 @@ as in the paper; level G is what a user's own sentence gives.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinmo_annotate.schema.skeleton import FPS
-from kinmo_models.data.cache import Stages
+from kinmo_models.data.cache import Progress, Stages, stage
 from kinmo_models.data.pairs import Pairs
 from kinmo_models.evaluator.score import Figure, Scorer
-from kinmo_models.generation.batches import UNIT
 from kinmo_models.generation.generator import Generator, Prompt
 from kinmo_models.metrics.intervals import repeated
 from kinmo_models.retrieval.retriever import Retriever
+from kinmo_models.tokenizer.config import UNIT
 
 Features = NDArray[np.float32]
 
@@ -78,10 +78,10 @@ def score_generator(
         [] if retriever is None else similarity("real", retriever, scorer.pairs, [scorer.pairs.features])
     )
     for level in settings.levels or generator.levels:
-        name, told = _name(level), _told(_name(level), progress)
+        name = _name(level)
         seeds = range(settings.seed, settings.seed + settings.runs)
         prompts = [prompt for seed in seeds for prompt in _prompts(scorer.pairs, seed)]
-        runs = _parts(_generate(generator, prompts, level, told), len(scorer.pairs.captions))
+        runs = _parts(_generate(generator, prompts, level, stage(name, progress)), len(scorer.pairs.captions))
         figures += scorer.generated(name, runs)
         if settings.captions:
             figures.append(_multimodality(generator, scorer, settings, level, progress))
@@ -129,7 +129,7 @@ def _parts(motions: Sequence[Features], count: int) -> list[Sequence[Features]]:
 
 
 def _generate(
-    generator: Generator, prompts: Sequence[Prompt], level: str, told: Callable[[int, int], None]
+    generator: Generator, prompts: Sequence[Prompt], level: str, told: Progress | None
 ) -> list[Features]:
     """Write motions, those of like length together, and give them in the order of the prompts."""
     order = sorted(range(len(prompts)), key=lambda place: prompts[place].seconds or 0.0)
@@ -138,7 +138,8 @@ def _generate(
         places = order[start : start + _AT_ONCE]
         written = generator.generate([prompts[place] for place in places], level=level)
         found.update(zip(places, (one.features for one in written), strict=True))
-        told(len(found), len(prompts))
+        if told is not None:
+            told(len(found), len(prompts))
     return [found[place] for place in range(len(prompts))]
 
 
@@ -159,13 +160,5 @@ def _multimodality(
         for number in range(settings.motions)
     ]
     name = _name(level)
-    motions = _generate(generator, prompts, level, _told(f"{name}, MultiModality", progress))
+    motions = _generate(generator, prompts, level, stage(f"{name}, MultiModality", progress))
     return scorer.multimodality(name, _parts(motions, settings.motions))
-
-
-def _told(what: str, progress: Stages | None) -> Callable[[int, int], None]:
-    def tell(done: int, total: int) -> None:
-        if progress is not None:
-            progress(what, done, total)
-
-    return tell

@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from kinmo_annotate.schema.shards import atomic_write
+from kinmo_models.data.cache import Stages
 from kinmo_models.evaluator.score import Scorer
 from kinmo_models.generation.config import load_config
 from kinmo_models.generation.evaluate import GenerationSettings, score_generator
@@ -129,7 +130,7 @@ def run_fig8(
     *,
     cache_dir: Path | None = None,
     console: Console | None = None,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: Stages | None = None,
 ) -> Fig8:
     """Train the variants with each seed for equally many steps, score them, and write the pages.
 
@@ -141,7 +142,7 @@ def run_fig8(
         stamp: what the figures belong to.
         cache_dir: root of the caches; None is the user's.
         console: where training shows its progress.
-        progress: told how many motions are generated.
+        progress: told of the preparation, and how many motions are generated.
 
     Raises:
         DatasetError: the dataset cannot be trained on, or a page not be written.
@@ -158,9 +159,10 @@ def run_fig8(
     for number, (seed, variant) in enumerate(plan, start=1):
         if console is not None:
             console.print(f"run {number} of {len(plan)}: {variant.name}, seed {seed}", markup=False)
-        run = _train(asked, variant, seed, cache_dir, console)
+        run = _train(asked, variant, seed, cache_dir, console, progress)
         curves[variant.name].append(_curve(run, variant))
-        for metric, value in _scored(run, asked, variant, scorer, stamp, retriever, progress).items():
+        scored = _scored(run, asked, variant, scorer, stamp, retriever, cache_dir, progress)
+        for metric, value in scored.items():
             found[variant.name][metric].append(value)
     figures = {
         name: {metric: repeated(values) for metric, values in rows.items()} for name, rows in found.items()
@@ -178,14 +180,25 @@ def run_fig8(
 
 
 def _train(
-    asked: Ablation, variant: Variant, seed: int, cache_dir: Path | None, console: Console | None
+    asked: Ablation,
+    variant: Variant,
+    seed: int,
+    cache_dir: Path | None,
+    console: Console | None,
+    progress: Stages | None,
 ) -> Path:
     """Train one run, unless it is trained already."""
     run = asked.out / f"{variant.name.split()[0]}-seed{seed}"
     own = [*asked.sets, f"model.levels={variant.level}", f"training.seed={seed}"]
     parts = Parts(asked.tokenizer, asked.text if variant.htma else None)
     done = train_generation(
-        asked.dataset, run, load_config(asked.config, own), parts, cache_dir=cache_dir, console=console
+        asked.dataset,
+        run,
+        load_config(asked.config, own),
+        parts,
+        cache_dir=cache_dir,
+        console=console,
+        progress=progress,
     )
     if done.interrupted:
         raise KeyboardInterrupt
@@ -206,11 +219,12 @@ def _scored(
     scorer: Scorer,
     stamp: dict[str, Any],
     retriever: Retriever,
-    progress: Callable[[str, int, int], None] | None,
+    cache_dir: Path | None,
+    progress: Stages | None,
 ) -> dict[str, float]:
     """Score one run at the finest level of its variant, or read what was scored before."""
     path = run.with_suffix(".json")
-    generator = Generator.from_pretrained(run)
+    generator = Generator.from_pretrained(run, cache_dir=cache_dir)
     settings = GenerationSettings(**{**asdict(asked.measured), "levels": (variant.level,)})
     key = {**stamp, "step": generator.meta["step"], "measured": asdict(settings)}
     key = json.loads(json.dumps(key, default=str))

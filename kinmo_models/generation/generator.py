@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,12 +15,12 @@ from numpy.typing import NDArray
 from kinmo_annotate.schema.features import features_to_joints
 from kinmo_annotate.schema.records import NOT_DETERMINED
 from kinmo_annotate.schema.skeleton import FPS
-from kinmo_models.generation.batches import UNIT
 from kinmo_models.generation.conditions import TextEncoder, open_text_encoder
 from kinmo_models.generation.config import GeneratorConfig, SamplingConfig
 from kinmo_models.generation.model import GeneratorModel
 from kinmo_models.generation.sample import Asked, sample
 from kinmo_models.retrieval.retriever import sentences_of
+from kinmo_models.tokenizer.config import UNIT
 from kinmo_models.tokenizer.tokenizer import Tokenizer
 from kinmo_models.training.checkpoint import resolve_model
 from kinmo_models.training.config import from_yaml
@@ -38,7 +39,7 @@ class Prompt:
     """What a motion is written from.
 
     Attributes:
-        caption: the global text.
+        caption: the global text; "" where there are finer texts alone.
         fields: sentences by joint group or pair; those that are missing or empty are left to the model.
         seconds: how long the motion shall be; None lets the model guess.
         seed: of all chance; the same prompt and seed give the same motion.
@@ -129,8 +130,8 @@ class Generator:
 
         Args:
             prompts: texts, or texts with finer sentences, length and seed. A text's seed is 0.
-            level: of text to write down to, "G", "GJ" or "GJI"; None is the finest that the model has where
-                any prompt has fields, else "G".
+            level: of text to write down to, "G", "GJ" or "GJI"; None is, for each prompt, the finest that the
+                model has where it has fields, else "G".
             sampling: passes, guidance, ...; None is that of the model.
 
         Returns:
@@ -140,14 +141,17 @@ class Generator:
             ValueError: a level that the model does not have, an unknown field, or a length that cannot be.
         """
         asked = [Prompt(one) if isinstance(one, str) else one for one in prompts]
-        chosen = self._level(level, asked)
-        for prompt in asked:
+        by_level: dict[str, list[int]] = defaultdict(list)
+        for place, prompt in enumerate(asked):
             self._check(prompt)
-        found: list[Generated] = []
-        for start in range(0, len(asked), _AT_ONCE):
-            part = asked[start : start + _AT_ONCE]
-            found += self._generate(part, chosen, sampling or self.config.sampling)
-        return found
+            by_level[self._level(level, prompt)].append(place)
+        found: dict[int, Generated] = {}
+        for chosen, places in by_level.items():
+            for start in range(0, len(places), _AT_ONCE):
+                part = places[start : start + _AT_ONCE]
+                motions = self._generate([asked[n] for n in part], chosen, sampling or self.config.sampling)
+                found.update(zip(part, motions, strict=True))
+        return [found[place] for place in range(len(asked))]
 
     def _generate(self, prompts: list[Prompt], level: str, sampling: SamplingConfig) -> list[Generated]:
         latents, present = self.encode(prompts)
@@ -165,7 +169,10 @@ class Generator:
         """Encode the texts of prompts: latents (B, C, w), and which of them there are (B, C)."""
         fields = [sentences_of(prompt.fields or {}) for prompt in prompts]
         latents = self.text.encode([prompt.caption for prompt in prompts], fields)
-        said = [[True, *(text != NOT_DETERMINED for text in one)] for one in fields]
+        said = [
+            [bool(prompt.caption.strip()), *(text != NOT_DETERMINED for text in one)]
+            for prompt, one in zip(prompts, fields, strict=True)
+        ]
         places = self._model.places
         there = torch.tensor(said)[:, :places].to(self._device)
         return torch.from_numpy(latents[:, :places]).float().to(self._device), there
@@ -180,9 +187,9 @@ class Generator:
         ]
         return torch.tensor([max(1, count) for count in asked])
 
-    def _level(self, level: str | None, prompts: Sequence[Prompt]) -> str:
+    def _level(self, level: str | None, prompt: Prompt) -> str:
         if level is None:
-            return self.levels[-1] if any(prompt.fields for prompt in prompts) else self.levels[0]
+            return self.levels[-1] if prompt.fields else self.levels[0]
         if level not in self.levels:
             raise ValueError(f"the model has the levels {', '.join(self.levels)}, not {level}")
         return level
@@ -193,7 +200,7 @@ class Generator:
                 f"a motion of {prompt.seconds:g} s is asked for; this model writes up to "
                 f"{self.most_seconds:g} s"
             )
-        if not prompt.caption.strip():
+        if not (prompt.caption.strip() or prompt.fields):
             raise ValueError("a prompt is empty")
 
 

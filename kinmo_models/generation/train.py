@@ -12,13 +12,14 @@ from safetensors.torch import save_file
 
 from kinmo_models.data.cache import Stages, stage
 from kinmo_models.data.motions import MotionStore
-from kinmo_models.generation.batches import UNIT, TokenBatch, TokenBatches
+from kinmo_models.generation.batches import TokenBatch, TokenBatches
 from kinmo_models.generation.conditions import ConditionStore, TextEncoder, open_text_encoder
 from kinmo_models.generation.config import GeneratorConfig
 from kinmo_models.generation.generator import KIND, TEXT, TOKENIZER
 from kinmo_models.generation.loss import GenerationLoss, base_terms, residual_terms, text_at
 from kinmo_models.generation.masking import cosine_share, lowest, owners
 from kinmo_models.generation.model import LEVELS, GeneratorModel
+from kinmo_models.tokenizer.config import UNIT
 from kinmo_models.tokenizer.tokenizer import Tokenizer
 from kinmo_models.tokenizer.tokens import TokenisedMotions
 from kinmo_models.training.checkpoint import WEIGHTS, resolve_model

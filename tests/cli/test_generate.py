@@ -98,6 +98,9 @@ def test_finer_texts_by_hand_and_from_a_row(model: Path, dataset: Path, tmp_path
     result = kinmo("generate", "a person waves", "--fields", finer, *options)
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout)["motions"][0]["level"] == "GJI"
+    finer.write_text("left_arm: The left arm waves.\n", "utf-8")
+    alone = kinmo("generate", finer, *options)
+    assert alone.exit_code == 0, alone.output
     result = kinmo("generate", "--row", dataset, "000003", "--level", "GJ", *options)
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout)["motions"][0]["level"] == "GJ"

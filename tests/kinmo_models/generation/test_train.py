@@ -91,6 +91,8 @@ def test_a_trained_generator_writes_motions_without_its_dataset(place: Place, tm
     assert first.joints.shape == (40, 22, 3)
     assert first.tokens.shape == (10, 3)
     assert second.joints.shape == (20, 22, 3)
+    assert second.level == "G"  # whatever the prompts beside it have
+    np.testing.assert_array_equal(generator.generate(prompts[1:])[0].tokens, second.tokens)
     assert np.isfinite(first.joints).all()
     (alone,) = generator.generate(prompts[:1])
     np.testing.assert_array_equal(alone.tokens, first.tokens)
@@ -102,6 +104,22 @@ def test_without_a_length_the_model_guesses_one(place: Place):
     (motion,) = generator.generate(["a person walks"])
     assert 1 <= len(motion.tokens) <= 49
     assert motion.level == "G"
+
+
+def test_finer_texts_alone_are_a_prompt(place: Place):
+    generator = place.open(place.train())
+    prompt = Prompt("", {"left_arm": "The left arm waves."}, seconds=1.0)
+    _, present = generator.encode([prompt])
+    assert present.nonzero().tolist() == [[0, 1 + FIELDS.index("left_arm")]]
+    (motion,) = generator.generate([prompt])
+    assert motion.joints.shape == (20, 22, 3)
+
+
+def test_settings_that_would_do_nothing_are_refused():
+    with pytest.raises(ConfigError, match="neighbours is for retrieval"):
+        small("data.neighbours=8")
+    with pytest.raises(ConfigError, match="motion tokens stand for all frames"):
+        small("data.stride=2")
 
 
 def test_what_cannot_be_is_refused(place: Place):
