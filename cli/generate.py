@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
 
@@ -82,6 +83,7 @@ def generate(
     With finer texts: [bold]kinmo generate "a person walks" --fields finer.yaml --level GJI ...[/bold]
 
     Many, in one go: [bold]kinmo generate prompts.txt --model run --out folder --count 4[/bold]
+    Stopped on the way, the same command goes on with the folder.
     """
     from kinmo_models.generation.generator import Generator, with_seeds
 
@@ -97,10 +99,10 @@ def generate(
     prompts = with_seeds([_with_seed(one, seed) for one in asked], count)
     _check(opened, prompts, level)
     sampling = _sampling(opened, sets or [])
-    written = []
-    add = _writer(out, suffixes, single, force)
+    asked_alike = (opened.fingerprint, level, sampling, suffixes, features, clean_feet)
+    add, written = _writer(out, suffixes, single, force, [_recipe(one, asked_alike) for one in prompts])
     with stages(as_json) as told:
-        for start in range(0, len(prompts), _AT_ONCE):
+        for start in range(len(written), len(prompts), _AT_ONCE):
             for motion in opened.generate(prompts[start : start + _AT_ONCE], level=level, sampling=sampling):
                 written.append(_written(motion, add, features, clean_feet))
                 told("motions", len(written), len(prompts))
@@ -163,22 +165,39 @@ def _sampling(model: Generator, sets: list[str]) -> SamplingConfig:
     return resolve(SamplingConfig, plain(model.config.sampling), sets)
 
 
-def _writer(out: Path, suffixes: tuple[str, ...], single: bool, force: bool) -> Write:
-    """Give what writes the next motion: into the one file, or into a numbered series."""
+def _recipe(prompt: Prompt, asked_alike: tuple[object, ...]) -> str:
+    """Name all that a motion is made from by one word."""
+    return blake2b(repr((prompt, asked_alike)).encode(), digest_size=16).hexdigest()
+
+
+def _writer(
+    out: Path, suffixes: tuple[str, ...], single: bool, force: bool, recipes: list[str]
+) -> tuple[Write, list[dict[str, Any]]]:
+    """Give what writes the next motion, into the one file or a numbered series, and what is there already."""
     from kinmo_annotate.motion_out import MotionOut, MotionSeries, write_motion
 
     def write(motion: MotionOut, **_: object) -> list[Path]:
         write_motion(motion, out)
         return [out]
 
-    return write if single else MotionSeries(out, suffixes, force=force).add
+    if single:
+        return write, []
+    series = MotionSeries(out, suffixes, recipes=recipes, force=force)
+    return series.add, [_facts(line, series.files(line), line["length"]) for line in series.found]
+
+
+def _facts(said: Mapping[str, Any], files: Sequence[Path], frames: int) -> dict[str, Any]:
+    """Say what a motion is, and where."""
+    from kinmo_annotate.schema.skeleton import FPS
+
+    known = {key: said[key] for key in ("prompt", "seed", "level")}
+    return {**known, "seconds": frames / FPS, "files": [str(path) for path in files]}
 
 
 def _written(motion: Generated, add: Write, features: bool, clean_feet: bool) -> dict[str, Any]:
     """Write a motion; say what it is and where."""
     from kinmo_annotate.foot_contacts import clean_feet as cleaned
     from kinmo_annotate.motion_out import MotionOut
-    from kinmo_annotate.schema.skeleton import FPS
 
     prompt = motion.prompt
     facts = {"seed": prompt.seed, "level": motion.level}
@@ -188,8 +207,7 @@ def _written(motion: Generated, add: Write, features: bool, clean_feet: bool) ->
         sentences=dict(prompt.fields or {}),
         features=motion.features if features else None,
     )
-    files = [str(path) for path in add(shown, **facts)]
-    return {"prompt": prompt.caption, **facts, "seconds": len(motion.joints) / FPS, "files": files}
+    return _facts({"prompt": prompt.caption, **facts}, add(shown, **facts), len(motion.joints))
 
 
 def _tell(written: list[dict[str, Any]], model: Generator, as_json: bool) -> None:

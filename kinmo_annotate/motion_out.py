@@ -27,6 +27,7 @@ from kinmo_annotate.schema.skeleton import FPS
 
 MOTION_SUFFIXES: Final = (".npy", ".bvh", *SHEET_SUFFIXES, *FILM_SUFFIXES)
 INDEX_NAME: Final = "index.jsonl"
+RECIPE: Final = "recipe"  # key of a line: what the motion was made from, as one word
 
 
 @dataclass(frozen=True)
@@ -99,23 +100,57 @@ class MotionSeries:
     Args:
         folder: is made where it is not there.
         suffixes: endings to write each motion with.
+        recipes: of a series that may be stopped and gone on with, what each of its motions is made from, as
+            one word (a fingerprint); lines hold it. A folder that holds the beginning of just these is gone
+            on with.
         force: replace a series that is in the folder already; its files are removed first.
 
+    Attributes:
+        found: what the index says of the motions that are there from before.
+
     Raises:
-        MotionError: an unknown ending, or a series that is there already.
+        MotionError: an unknown ending, or another series that is there already.
         DatasetError: the folder's index is damaged.
     """
 
-    def __init__(self, folder: Path, suffixes: Sequence[str] = (".npy",), *, force: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        suffixes: Sequence[str] = (".npy",),
+        *,
+        recipes: Sequence[str] = (),
+        force: bool = False,
+    ) -> None:
         for suffix in suffixes:
             check_path(folder / f"motion{suffix}")
-        self._folder, self._suffixes = folder, tuple(suffixes)
-        self._count = 0
+        self._folder, self._suffixes, self._recipes = folder, tuple(suffixes), recipes
+        self.found: list[dict[str, Any]] = []
         if (folder / INDEX_NAME).exists():
-            if not force:
-                reason = "holds a series of motions already"
-                raise MotionError(str(folder), reason, "Choose another folder, or replace it with --force.")
-            self._remove_old()
+            if force:
+                self._remove_old()
+            else:
+                self._go_on()
+        self._count = len(self.found)
+
+    def _go_on(self) -> None:
+        """Take what is there as the beginning of this series, or refuse."""
+        lines = read_index(self._folder)
+        begun = [line.get(RECIPE) for line in lines] == list(self._recipes[: len(lines)])
+        if not begun:
+            reason = "holds another series of motions already"
+            remedy = "Choose another folder, or replace it with --force."
+            raise MotionError(str(self._folder), reason, remedy)
+        for line in lines:
+            if not all(path.is_file() for path in self.files(line)):
+                break  # somebody took it away: it is made again, and those after it
+            self.found.append(line)
+        if len(self.found) < len(lines) or not _ends_whole(self._folder / INDEX_NAME):
+            content = "".join(map(_line, self.found)).encode()
+            atomic_write(self._folder / INDEX_NAME, lambda file: file.write(content))
+
+    def files(self, line: Mapping[str, Any]) -> list[Path]:
+        """Give the files of a motion that the index tells of, in the order of the endings."""
+        return [self._folder / f"{Path(line['file']).stem}{suffix}" for suffix in self._suffixes]
 
     def _remove_old(self) -> None:
         """Remove the files that the index names, and no others: it may have been written by anybody."""
@@ -144,10 +179,22 @@ class MotionSeries:
         for path in paths:
             write_motion(motion, path)
         line = {"file": paths[0].name, "prompt": motion.text, **facts, "length": len(motion.joints)}
+        if self._recipes:
+            line[RECIPE] = self._recipes[self._count]
         with (self._folder / INDEX_NAME).open("ab") as file:
-            file.write(f"{json.dumps(line, ensure_ascii=False)}\n".encode())
+            file.write(_line(line).encode())
         self._count += 1
         return paths
+
+
+def _line(said: Mapping[str, Any]) -> str:
+    return f"{json.dumps(said, ensure_ascii=False)}\n"
+
+
+def _ends_whole(path: Path) -> bool:
+    """Whether the last line has its line break: a kill can cut it off."""
+    content = path.read_bytes()
+    return not content or content.endswith(b"\n")
 
 
 def read_index(folder: Path) -> list[dict[str, Any]]:

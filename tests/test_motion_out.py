@@ -146,6 +146,20 @@ def test_a_line_that_a_kill_cut_off_is_left_out(motion, tmp_path):
     assert [line["file"] for line in read_index(tmp_path)] == ["000000.npy"]
 
 
+def test_a_series_goes_on_after_the_motions_that_are_there_whole(motion, tmp_path):
+    recipes = ["a", "b", "c"]
+    series = MotionSeries(tmp_path, (".npy", ".bvh"), recipes=recipes)
+    for _ in range(3):
+        series.add(motion)
+    (tmp_path / "000001.bvh").unlink()
+    again = MotionSeries(tmp_path, (".npy", ".bvh"), recipes=recipes)
+    assert [line["recipe"] for line in again.found] == ["a"]
+    assert again.add(motion)[0].name == "000001.npy"
+    assert [line["recipe"] for line in read_index(tmp_path)] == ["a", "b"]
+    with pytest.raises(MotionError, match="another series"):
+        MotionSeries(tmp_path, recipes=["a", "x"])
+
+
 @pytest.mark.parametrize("content", ["not json\n", "[]\n", "{}\n", '{"file": 3}\n'])
 def test_a_damaged_index_is_told(tmp_path, content):
     (tmp_path / "index.jsonl").write_text(content)

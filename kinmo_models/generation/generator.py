@@ -25,7 +25,7 @@ from kinmo_models.tokenizer.tokenizer import Tokenizer
 from kinmo_models.training.checkpoint import resolve_model
 from kinmo_models.training.config import from_yaml
 from kinmo_models.training.folder import CONFIG
-from kinmo_models.training.pretrained import best_device, load_weights, read_meta
+from kinmo_models.training.pretrained import best_device, load_weights, model_fingerprint, read_meta
 
 Array = NDArray[np.float32]
 
@@ -79,6 +79,7 @@ class Generator:
         levels: of text that the model knows: "G", "GJ", "GJI", or the first of these.
         meta: what its meta.json says: dataset, seed, validation, ...
         config: the settings that it was trained with.
+        fingerprint: digest of its weights and settings.
         tokenizer: of its motion tokens.
         text: the encoder of its texts.
         most_seconds: length of the longest motion that it writes.
@@ -87,6 +88,7 @@ class Generator:
     def __init__(self, folder: Path, device: str, cache_dir: Path | None) -> None:
         self.meta = read_meta(folder, KIND)
         self.config = from_yaml(GeneratorConfig, folder / CONFIG)
+        self.fingerprint = model_fingerprint(folder)
         self.tokenizer = Tokenizer.from_pretrained(folder / TOKENIZER, device=device)
         text = folder / TEXT
         self.text: TextEncoder = open_text_encoder(text if text.is_dir() else None, device, cache_dir)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -85,10 +86,31 @@ def test_many_prompts_become_a_numbered_folder_with_an_index(model: Path, tmp_pa
     assert [(line["file"], line["length"], line["level"]) for line in lines] == [
         ("000000.npy", 20, "G"), ("000001.npy", 20, "G"), ("000002.npy", 40, "G"), ("000003.npy", 40, "G"),
     ]  # fmt: skip
-    again = kinmo("generate", "-", *options, input=prompts)
-    assert again.exit_code == 1
-    assert "--force" in again.stderr
+    other = kinmo("generate", "-", *options, input="a person runs\n")
+    assert other.exit_code == 1
+    assert "--force" in other.stderr
     assert kinmo("generate", "-", *options, "--force", input=prompts).exit_code == 0
+
+
+def test_a_folder_that_was_stopped_in_is_gone_on_with(model: Path, tmp_path: Path):
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    options = ["--model", model, "--as", "npy", "--seconds", 1, "--count", 3, "--json"]
+
+    def told(out: Path) -> list[dict[str, object]]:
+        result = kinmo("generate", "a person walks", *options, "--out", out)
+        assert result.exit_code == 0, result.output
+        return json.loads(result.stdout)["motions"]
+
+    told(whole)
+    shutil.copytree(whole, stopped)
+    lines = (whole / "index.jsonl").read_bytes().splitlines(keepends=True)
+    (stopped / "index.jsonl").write_bytes(lines[0] + lines[1][:20])  # as a kill leaves it
+    (stopped / "000001.npy").unlink()
+    before = (stopped / "000000.npy").stat().st_mtime_ns
+    assert [Path(one["files"][0]).name for one in told(stopped)] == ["000000.npy", "000001.npy", "000002.npy"]
+    assert (stopped / "000000.npy").stat().st_mtime_ns == before
+    for path in whole.iterdir():
+        assert (stopped / path.name).read_bytes() == path.read_bytes()
 
 
 def test_finer_texts_by_hand_and_from_a_row(model: Path, dataset: Path, tmp_path: Path):
