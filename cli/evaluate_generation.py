@@ -19,7 +19,7 @@ from .generate import check_levels
 if TYPE_CHECKING:
     from kinmo_models.evaluator.score import Scorer, Scores
     from kinmo_models.generation.evaluate import GenerationSettings
-    from kinmo_models.generation.fig8 import Fig8
+    from kinmo_models.generation.fig8 import Fig8, Variant
 
 _ABLATION = "With --fig8"
 
@@ -67,6 +67,10 @@ def generation(
         Path | None, typer.Option(help="Folder for runs and pages.", rich_help_panel=_ABLATION)
     ] = None,
     seeds: Annotated[str, typer.Option(help="Comma between.", rich_help_panel=_ABLATION)] = "0,1,2",
+    variant: Annotated[
+        list[str] | None,
+        typer.Option(help="sentence-G, HTMA-J, ...; repeatable. Default: all.", rich_help_panel=_ABLATION),
+    ] = None,
     config: Annotated[
         str, typer.Option(help="tiny, base or a YAML file.", rich_help_panel=_ABLATION)
     ] = "tiny",
@@ -106,8 +110,9 @@ def generation(
     if out is None or tokenizer is None or text is None:
         remedy = "Add --out FOLDER --tokenizer RUN --text RUN."
         fail("--fig8 needs a folder, a tokenizer and a retrieval model", remedy, WRONG_USAGE)
+    chosen = _variants(variant or [])
     ablation = Ablation(
-        dataset, out, tokenizer, text, config, tuple(sets or ()), read_seeds(seeds), measured=measured
+        dataset, out, tokenizer, text, config, tuple(sets or ()), read_seeds(seeds), chosen, measured
     )
     with stages(as_json) as told:
         found = run_fig8(ablation, scorer, scores.stamp, cache_dir=cache, console=messages(), progress=told)
@@ -124,6 +129,17 @@ def _places(run: Path | None, dataset: Path | None, fig8: bool) -> tuple[Path | 
         remedy = "Name both: kinmo evaluate generation RUN D --evaluator E."
         fail("a generator and a dataset are needed", remedy, WRONG_USAGE)
     return run, dataset
+
+
+def _variants(names: list[str]) -> list[Variant]:
+    """Choose variants of the ablation, in its order."""
+    from kinmo_models.generation.fig8 import VARIANTS
+
+    known = {one.folder: one for one in VARIANTS}
+    for name in names:
+        if name not in known:
+            fail(f"there is no variant {name}", f"Choose from {', '.join(known)}.", WRONG_USAGE)
+    return [one for name, one in known.items() if not names or name in names]
 
 
 def _measure(

@@ -62,6 +62,11 @@ class Variant:
     htma: bool
     level: str
 
+    @property
+    def folder(self) -> str:
+        """How its runs are called, and what it is asked for by."""
+        return self.name.split()[0]
+
 
 VARIANTS: Final = (
     Variant("sentence-G (MoMask)", False, "G"),
@@ -188,7 +193,7 @@ def _train(
     progress: Stages | None,
 ) -> Path:
     """Train one run, unless it is trained already."""
-    run = asked.out / f"{variant.name.split()[0]}-seed{seed}"
+    run = asked.out / f"{variant.folder}-seed{seed}"
     own = [*asked.sets, f"model.levels={variant.level}", f"training.seed={seed}"]
     parts = Parts(asked.tokenizer, asked.text if variant.htma else None)
     done = train_generation(

@@ -166,6 +166,10 @@ def test_generated_motions_are_scored_beside_the_real_ones(model: Path, dataset:
     none = kinmo("evaluate", "generation", model, dataset)
     assert none.exit_code == 2
     assert "kinmo train evaluator" in " ".join(none.stderr.split())
+    parts = [word for name in ("--out", "--tokenizer", "--text") for word in (name, tmp_path / name)]
+    wrong = kinmo("evaluate", "generation", dataset, "--fig8", *options, *parts, "--variant", "HTMA-X")
+    assert wrong.exit_code == 2
+    assert "sentence-G, sentence-J" in " ".join(wrong.stderr.split())
 
 
 @pytest.mark.slow
@@ -178,12 +182,15 @@ def test_the_ablation_trains_scores_and_draws_its_variants(dataset: Path, tmp_pa
     train("retrieval", dataset, tmp_path / "text", retrieval)
     out = tmp_path / "fig8"
     # The made-up dataset has no split val: validation curves are empty, all else is there.
-    options = ["--out", out, "--seeds", "0,1", "--pools", "standard", "--pool", 4, "--runs", 1]
+    options = ["--out", out, "--pools", "standard", "--pool", 4, "--runs", 1]
+    some = ["--seeds", 1, "--variant", "HTMA-I", "--variant", "sentence-G"]
     parts = [word for one in ("tokenizer", "text", "evaluator") for word in (f"--{one}", tmp_path / one)]
     sets = [word for one in GENERATOR for word in ("--set", one)]
-    result = kinmo(
-        "evaluate", "generation", dataset, "--fig8", *options, *parts, *sets, "--captions", 0, "--json"
-    )
+    asked = ["evaluate", "generation", dataset, "--fig8", *options, *parts, *sets, "--captions", 0, "--json"]
+    begun = kinmo(*asked, *some)
+    assert begun.exit_code == 0, begun.output
+    assert list(json.loads(begun.stdout)["figures"])[1:] == ["sentence-G (MoMask)", "HTMA-I"]
+    result = kinmo(*asked, "--seeds", "0,1")
     assert result.exit_code == 0, result.output
     found = json.loads(result.stdout)
     assert list(found["figures"])[1:] == [
