@@ -1,7 +1,7 @@
 """Paths of joints: where some joints shall be in some frames of a motion.
 
-Frame of reference: that of the motion itself. Metres, y up, 20 frames a second; the pelvis of frame 0 stands at
-x = z = 0 and the body faces +z there, its left at +x. So recovery from HumanML3D features has it.
+Frame of reference: that of the motion itself. Metres, y up, 20 frames a second; the pelvis of frame 0 stands
+at x = z = 0 and the body faces +z there, its left at +x. So recovery from HumanML3D features has it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from kinmo_annotate.schema.skeleton import FPS, GROUND, GROUPS, JOINT, JOINTS, NUM_JOINTS, UP
 
 PELVIS: Final = JOINT["pelvis"]
-# What no person moves faster than, metres a second: the fastest sprinter as a whole, and the hand of a pitcher.
+# What nobody moves faster than, metres a second: the fastest sprinter as a whole, and the hand of a pitcher.
 BODY_M_S: Final = 12.0
 LIMB_M_S: Final = 25.0
 HIGHEST_M: Final = 3.0  # over the floor; higher is likely another unit
@@ -165,8 +165,8 @@ class JointPath:
         if np.hypot(x, z) <= _AWAY_M:
             return []
         return [
-            f"the pelvis is held at x {x:.2f}, z {z:.2f} in frame 0, but every motion starts at x 0, z 0, facing"
-            " +z; --relative moves the path there"
+            f"the pelvis is held at x {x:.2f}, z {z:.2f} in frame 0, but every motion starts at x 0, z 0,"
+            " facing +z; --relative moves the path there"
         ]
 
 

@@ -108,10 +108,8 @@ class TokenBatches:
         mirrored = plan.mirrored[items].tolist()
         captions = self._captions[plan.caption[items]].tolist()
         tokens = [
-            self._window(motion, turned, int(start), int(length))
-            for motion, turned, start, length in zip(
-                motions, mirrored, plan.start[items], plan.length[items], strict=True
-            )
+            self._tokens.tokens(motion, turned)[span]
+            for motion, turned, span in zip(motions, mirrored, self._spans(items, plan), strict=True)
         ]
         latents = np.stack(
             [
@@ -128,9 +126,11 @@ class TokenBatches:
             torch.from_numpy(present),
         )
 
-    def _window(self, motion: int, mirrored: bool, start: int, length: int) -> np.ndarray:
-        """Tokens of some rows of a motion, at least one."""
-        tokens = self._tokens.tokens(motion, mirrored)
-        count = min(max(length // UNIT, 1), len(tokens))
-        first = min(start // UNIT, len(tokens) - count)
-        return tokens[first : first + count]
+    def _spans(self, items: Ints, plan: Plan) -> Iterator[slice]:
+        """Which tokens stand for the rows that are shown of each item, at least one."""
+        for item in items.tolist():
+            motion, mirrored = int(self._epochs.items.motion[item]), bool(plan.mirrored[item])
+            there = len(self._tokens.tokens(motion, mirrored))
+            count = min(max(int(plan.length[item]) // UNIT, 1), there)
+            first = min(int(plan.start[item]) // UNIT, there - count)
+            yield slice(first, first + count)

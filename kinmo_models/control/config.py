@@ -1,0 +1,100 @@
+"""Settings of control: the defaults are `base`, for a generator of MoMask's sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from kinmo_models.data.epochs import DataSettings
+from kinmo_models.tokenizer.config import UNIT
+from kinmo_models.training.config import TrainingConfig, load_preset, setting
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Sizes of what is not copied from the generator.
+
+    Attributes:
+        encoder_width: of the convolutions that read a path.
+        encoder_depth: residual blocks at each resolution.
+        residual: whether the residual transformer has a branch too.
+        feedback: whether the branches are told where the joints of what is written so far are, which takes a
+            decoder pass for each pass of a transformer.
+    """
+
+    encoder_width: int = setting(384, least=8)
+    encoder_depth: int = setting(2, least=1, most=6)
+    residual: bool = True
+    feedback: bool = True
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """Weights of the loss terms, and what is drawn while control is learned.
+
+    Attributes:
+        tokens: of the cross-entropy of hidden tokens.
+        path: of the distance to the path (Eq. 6), in metres.
+        text_drop: probability that a motion is shown without any text.
+        draft: probability of a batch that the base branch is told of a draft of its own, as it is in all
+            passes but the first.
+    """
+
+    tokens: float = setting(0.5, least=0)
+    path: float = setting(5.0, least=0)
+    text_drop: float = setting(0.1, least=0, most=1)
+    draft: float = setting(0.7, least=0, most=1)
+
+
+@dataclass(frozen=True)
+class ControlConfig:
+    """All settings of a training run.
+
+    Attributes:
+        model: see `ModelConfig`.
+        data: see `DataSettings`.
+        loss: see `LossConfig`.
+        training: see `TrainingConfig`.
+    """
+
+    model: ModelConfig = field(default_factory=ModelConfig)
+    data: DataSettings = field(
+        default_factory=lambda: DataSettings(
+            batch_size=64, min_frames=40, max_frames=196, crop="units", single_field_drop=0.1
+        )
+    )
+    loss: LossConfig = field(default_factory=LossConfig)
+    training: TrainingConfig = field(
+        default_factory=lambda: TrainingConfig(
+            epochs=500,
+            learning_rate=2e-4,
+            weight_decay=1e-5,
+            betas=(0.9, 0.99),
+            warmup_steps=2000,
+            schedule="multistep",
+            milestones=(0.3,),
+            best="average_error_m",
+        )
+    )
+
+    def __post_init__(self) -> None:
+        if self.data.stride != 1:
+            raise ValueError("data.stride is not 1, but paths speak of all frames")
+        if self.data.neighbours > 1:
+            raise ValueError("data.neighbours is for retrieval: control learns from each motion alone")
+        if self.data.max_frames % UNIT:
+            raise ValueError(f"data.max_frames is no multiple of {UNIT}, the frames of a motion token")
+
+
+def load_config(config: str | Path | None = None, sets: Sequence[str] = ()) -> ControlConfig:
+    """Give the settings of a preset or a YAML file, with `section.key=value` laid over them.
+
+    Args:
+        config: "base" (also None), "tiny", or a YAML file of what differs from base.
+        sets: see `training.config.resolve`.
+
+    Raises:
+        ConfigError: see `training.config.resolve`.
+    """
+    return load_preset(ControlConfig, Path(__file__).parent, config, sets)
