@@ -13,6 +13,9 @@ from ._common import WRONG_USAGE, JsonOption, console, fail, print_json
 from ._progress import stages
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from kinmo_models.generation.config import SamplingConfig
     from kinmo_models.generation.generator import Generated, Generator, Prompt
 
@@ -89,25 +92,25 @@ def generate(
         fail("name the model and what to write", "Add --model RUN --out clip.mp4.", WRONG_USAGE)
     if features and clean_feet:
         fail("--clean-feet mends joints, not features", "Leave out one of both.", WRONG_USAGE)
-    asked = _asked(prompt, row, fields, seconds)
+    asked = read_asked(prompt, row, fields, seconds)
     single = len(asked) * count == 1 and bool(out.suffix)
     suffixes = (out.suffix,) if single else tuple(f".{one.lstrip('.')}" for one in kind or ("npy", "gif"))
-    _check_suffixes(out, suffixes, single)
+    check_suffixes(out, suffixes, single)
     opened = Generator.from_pretrained(model)
-    prompts = with_seeds([_with_seed(one, seed) for one in asked], count)
-    _check(opened, prompts, level)
-    sampling = _sampling(opened, sets or [])
+    prompts = with_seeds([with_seed(one, seed) for one in asked], count)
+    check_asked(opened, prompts, level)
+    sampling = read_sampling(opened, sets or [])
     written = []
-    add = _writer(out, suffixes, single, force)
+    add = writer_to(out, suffixes, single, force)
     with stages(as_json) as told:
         for start in range(0, len(prompts), _AT_ONCE):
             for motion in opened.generate(prompts[start : start + _AT_ONCE], level=level, sampling=sampling):
-                written.append(_written(motion, add, features, clean_feet))
+                written.append(write_out(motion, add, features=features, clean_feet=clean_feet))
                 told("motions", len(written), len(prompts))
     _tell(written, opened, as_json)
 
 
-def _asked(
+def read_asked(
     prompt: str | None, row: tuple[Path, str] | None, fields: Path | None, seconds: float | None
 ) -> list[Asked]:
     """Read what is to be generated."""
@@ -123,13 +126,14 @@ def _asked(
     return [replace(one, seconds=seconds) for one in asked] if seconds is not None else asked
 
 
-def _with_seed(asked: Asked, seed: int) -> Prompt:
+def with_seed(asked: Asked, seed: int) -> Prompt:
+    """Ask a generator, with the seed that a prompt has or else with this one."""
     from kinmo_models.generation.generator import Prompt
 
     return Prompt(asked.caption, asked.fields, asked.seconds, seed if asked.seed is None else asked.seed)
 
 
-def _check_suffixes(out: Path, suffixes: tuple[str, ...], single: bool) -> None:
+def check_suffixes(out: Path, suffixes: tuple[str, ...], single: bool) -> None:
     """Refuse what cannot be written before a model is loaded."""
     from kinmo_annotate.motion_out import MOTION_SUFFIXES, check_path
 
@@ -139,7 +143,7 @@ def _check_suffixes(out: Path, suffixes: tuple[str, ...], single: bool) -> None:
         fail(f"{out}: several motions do not fit into a file", "Name a folder.", WRONG_USAGE)
 
 
-def _check(model: Generator, prompts: list[Prompt], level: str | None) -> None:
+def check_asked(model: Generator, prompts: list[Prompt], level: str | None) -> None:
     """Refuse what the model cannot do, before any motion is written."""
     check_levels([level] if level else [], model.levels)
     longest = max((one.seconds or 0.0 for one in prompts), default=0.0)
@@ -156,14 +160,15 @@ def check_levels(asked: Sequence[str], known: Sequence[str]) -> None:
             fail(reason, "Choose another --level.", WRONG_USAGE)
 
 
-def _sampling(model: Generator, sets: list[str]) -> SamplingConfig:
+def read_sampling(model: Generator, sets: list[str]) -> SamplingConfig:
+    """Lay settings over those of the model."""
     from kinmo_models.generation.config import SamplingConfig
     from kinmo_models.training.config import plain, resolve
 
     return resolve(SamplingConfig, plain(model.config.sampling), sets)
 
 
-def _writer(out: Path, suffixes: tuple[str, ...], single: bool, force: bool) -> Write:
+def writer_to(out: Path, suffixes: tuple[str, ...], single: bool, force: bool) -> Write:
     """Give what writes the next motion: into the one file, or into a numbered series."""
     from kinmo_annotate.motion_out import MotionOut, MotionSeries, write_motion
 
@@ -174,8 +179,15 @@ def _writer(out: Path, suffixes: tuple[str, ...], single: bool, force: bool) -> 
     return write if single else MotionSeries(out, suffixes, force=force).add
 
 
-def _written(motion: Generated, add: Write, features: bool, clean_feet: bool) -> dict[str, Any]:
-    """Write a motion; say what it is and where."""
+def write_out(
+    motion: Generated,
+    add: Write,
+    *,
+    features: bool = False,
+    clean_feet: bool = False,
+    wanted: NDArray[np.floating] | None = None,
+) -> dict[str, Any]:
+    """Write a motion, drawn with where its joints were to be; say what it is and where."""
     from kinmo_annotate.foot_contacts import clean_feet as cleaned
     from kinmo_annotate.motion_out import MotionOut
     from kinmo_annotate.schema.skeleton import FPS
@@ -187,6 +199,7 @@ def _written(motion: Generated, add: Write, features: bool, clean_feet: bool) ->
         text=prompt.caption,
         sentences=dict(prompt.fields or {}),
         features=motion.features if features else None,
+        wanted=wanted,
     )
     files = [str(path) for path in add(shown, **facts)]
     return {"prompt": prompt.caption, **facts, "seconds": len(motion.joints) / FPS, "files": files}

@@ -84,8 +84,8 @@ class Controller:
 
         Args:
             prompts: texts, or texts with finer sentences and seed. A length is that of the path or not said.
-            paths: for each prompt one of a multiple of 4 frames, in the motion's own frame of reference. Where
-                it holds nothing, the motion is the one that the generator writes.
+            paths: for each prompt one of a multiple of 4 frames, in the motion's own frame of reference.
+                Where it holds nothing, the motion is the one that the generator writes.
             level: of text; see `Generator.generate`.
             refine: passes of test-time optimisation; 0 is none. They change features and joints, not tokens.
             sampling: passes, guidance, ...; None is that of the generator.

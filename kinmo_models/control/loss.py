@@ -37,9 +37,9 @@ class _Shown:
 class ControlLoss(nn.Module):
     """The branches with their losses: what the training loop runs. Generator and tokenizer are frozen.
 
-    Positions of Eq. 6 come from the codes of the tokens that are known and, of those that are guessed, from the
-    mean code by their probabilities. The base transformer is held to what its own level decodes to, without
-    those after it: these mend what it leaves. The mean distance is minimised, not its square.
+    Positions of Eq. 6 come from the codes of the tokens that are known and, of those that are guessed, from
+    the mean code by their probabilities. The base transformer is held to what its own level decodes to,
+    without those after it: these mend what it leaves. The mean distance is minimised, not its square.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class ControlLoss(nn.Module):
 
     @torch.no_grad()
     def _drafted(self, text: TextTokens, layout: Layout, shown: _Shown, wanted: Wanted) -> _Shown:
-        """Write the hidden tokens, then hide some of them again: what a pass that is not the first one sees."""
+        """Write the hidden tokens, then hide some of them again: what all passes but the first see."""
         logits = self._base_logits(text, layout, shown, wanted)
         drawn = torch.multinomial(logits.softmax(1), 1)[:, 0]
         written = shown.tokens.masked_scatter(shown.hidden, drawn)

@@ -6,7 +6,7 @@ at x = z = 0 and the body faces +z there, its left at +x. So recovery from Human
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -109,65 +109,83 @@ class JointPath:
         """
         if not self.points:
             return self
-        start = self._start()[2]
+        start = self._start()
         moved = self.positions.copy()
         for axis in GROUND:
             moved[..., axis] -= start[axis]
         return replace(self, positions=moved)
 
-    def _start(self) -> tuple[int, bool, NDArray[np.float32]]:
-        """Give the frame in which the path starts, whether by the pelvis, and where (3,)."""
-        by_pelvis = bool(self.held[:, PELVIS].any())
-        rows = self.held[:, PELVIS] if by_pelvis else self.held.any(1)
-        frame = int(rows.argmax())
-        place = (
-            self.positions[frame, PELVIS] if by_pelvis else self.positions[frame, self.held[frame]].mean(0)
-        )
-        return frame, by_pelvis, place
+    def _start(self) -> NDArray[np.float32]:
+        """Where the path starts (3,)."""
+        if self.held[:, PELVIS].any():
+            return self.positions[self.held[:, PELVIS].argmax(), PELVIS]
+        frame = self.held.any(1).argmax()
+        middle: NDArray[np.float32] = self.positions[frame, self.held[frame]].mean(0)
+        return middle
 
-    def doubts(self) -> list[str]:
+    @property
+    def wanted(self) -> NDArray[np.float32]:
+        """Where joints shall be: (T, 22, 3), NaN where they are free."""
+        return np.where(self.held[..., None], self.positions, np.float32(np.nan))
+
+    def doubts(self) -> list[Doubt]:
         """Say what of the path no person can do: speeds, heights, and a start that is not at the origin."""
         return [*self._fast(), *self._high(), *self._astray()]
 
-    def _fast(self) -> list[str]:
-        """Name a pair of frames for each joint that would be too fast, the fastest pair."""
-        found = []
-        for joint in np.flatnonzero(self.held.any(0)):
+    def _fast(self) -> Iterator[Doubt]:
+        """Name for each joint that would be too fast where it is fastest."""
+        for joint in np.flatnonzero(self.held.any(0)).tolist():
             frames = np.flatnonzero(self.held[:, joint])
             steps = np.linalg.norm(np.diff(self.positions[frames, joint], axis=0), axis=1)
             speeds = steps * FPS / np.diff(frames)
             limit = BODY_M_S if joint in _BODY else LIMB_M_S
-            if len(speeds) and speeds.max() > limit:
-                at, count = int(speeds.argmax()), int((speeds > limit).sum())
-                more = f", and {count - 1} times more" if count > 1 else ""
-                found.append(
-                    f"{JOINTS[joint]} moves {speeds[at]:.0f} m/s from frame {frames[at]} to {frames[at + 1]}"
-                    f"{more}; no person moves it faster than {limit:g} m/s (metres are expected,"
-                    f" {FPS:g} frames a second)"
-                )
-        return found
+            if not (speeds > limit).any():
+                continue
+            at, count = int(speeds.argmax()), int((speeds > limit).sum())
+            more = f" (the fastest of {count} such steps)" if count > 1 else ""
+            yield Doubt(
+                int(frames[at + 1]),
+                joint,
+                f"{JOINTS[joint]} moves {speeds[at]:.0f} m/s from frame {frames[at]} to {frames[at + 1]}"
+                f"{more}; nobody moves it faster than {limit:g} m/s (metres are expected, {FPS:g} frames a second)",
+            )
 
-    def _high(self) -> list[str]:
+    def _high(self) -> Iterator[Doubt]:
         heights = np.where(self.held, np.abs(self.positions[..., UP]), 0)
-        if not heights.size or heights.max() <= HIGHEST_M:
-            return []
-        frame, joint = np.unravel_index(heights.argmax(), heights.shape)
-        high = self.positions[frame, joint, UP]
-        return [
-            f"{JOINTS[joint]} is {high:.3g} m over the floor in frame {frame}; is the file in metres, y up?"
-        ]
+        if heights.size and heights.max() > HIGHEST_M:
+            frame, joint = (int(one) for one in np.unravel_index(heights.argmax(), heights.shape))
+            high = self.positions[frame, joint, UP]
+            what = (
+                f"{JOINTS[joint]} is {high:.3g} m over the floor in frame {frame}: metres are expected, y up"
+            )
+            yield Doubt(frame, joint, what)
 
-    def _astray(self) -> list[str]:
+    def _astray(self) -> Iterator[Doubt]:
         """Say where the pelvis of frame 0 is held, if not at the origin, where it always is."""
         if not len(self) or not self.held[0, PELVIS]:
-            return []
+            return
         x, z = (float(self.positions[0, PELVIS, axis]) for axis in GROUND)
-        if np.hypot(x, z) <= _AWAY_M:
-            return []
-        return [
-            f"the pelvis is held at x {x:.2f}, z {z:.2f} in frame 0, but every motion starts at x 0, z 0,"
-            " facing +z; --relative moves the path there"
-        ]
+        if np.hypot(x, z) > _AWAY_M:
+            what = (
+                f"the pelvis is held at x {x:.2f}, z {z:.2f} in frame 0, but every motion starts at x 0, z 0,"
+                " facing +z; --relative moves the path there"
+            )
+            yield Doubt(0, PELVIS, what)
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """What of a path no person can do.
+
+    Attributes:
+        frame: where.
+        joint: of which.
+        what: in words.
+    """
+
+    frame: int
+    joint: int
+    what: str
 
 
 def joint_number(joint: int | str) -> int:

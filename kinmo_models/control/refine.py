@@ -1,7 +1,8 @@
 """Test-time optimisation: move the embedding of a motion's tokens until its joints meet a path.
 
-It stands on a tokenizer alone, and so works without a control branch, on any tokens. Instead of the 1,600
-passes of Adam that MaskControl takes, it takes a hundred of L-BFGS, and pulls the motion back to where it was.
+It stands on a tokenizer alone, and so works without a control branch, on any tokens. In the place of the
+1,600 passes of Adam that MaskControl takes there are a hundred of L-BFGS, and the motion is pulled back to
+where it was.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from kinmo_models.control.lbfgs import Told, minimise
 from kinmo_models.control.distance import path_error
+from kinmo_models.control.lbfgs import Told, minimise
 from kinmo_models.control.model import Sight, wanted_of
 from kinmo_models.control.paths import JointPath, check_lengths
 from kinmo_models.data.cache import Progress
@@ -31,8 +32,8 @@ class RefineSettings:
     Attributes:
         pull: weight of how far the embedding went, as a share of its own size: keeps the motion one that the
             decoder knows.
-        smooth: weight of the acceleration, metres a squared frame, of what the joints are moved by, so that few
-            points are not met in a jerk.
+        smooth: weight of the acceleration, metres a squared frame, of what the joints are moved by, so that
+            few points are not met in a jerk.
         first_step: how far the first step goes, as a share of the embedding's own size.
     """
 
@@ -62,8 +63,8 @@ def refine(
         steps: passes through the decoder, there and back, for each motion; all motions of a batch share them.
             0 decodes the tokens as they are, and so does a path that holds nothing.
         settings: see `RefineSettings`.
-        editable: for each motion (n,) tokens whose embedding may move; None is all. A frame follows the tokens
-            near it too, not its own alone.
+        editable: for each motion (n,) tokens whose embedding may move; None is all. A frame follows the
+            tokens near it too, not its own alone.
         progress: told passes done, of all portions together.
 
     Returns:

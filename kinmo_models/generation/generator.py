@@ -149,7 +149,7 @@ class Generator:
         return [found[place] for place in range(len(asked))]
 
     def portions(self, asked: Sequence[Prompt], level: str | None) -> Iterator[tuple[str, list[int]]]:
-        """Check prompts, and give a level of text with the places of some prompts that are written down to it.
+        """Check prompts, and give levels of text with the places of prompts that are written down to each.
 
         Raises:
             ValueError: see `generate`.

@@ -1,4 +1,4 @@
-"""How far joints are from the paths that they were to follow (OmniControl, as MaskControl and KinMo print it).
+"""How far joints are from the paths that they were to follow, as OmniControl measures it.
 
 A point is a joint in a frame. Figures are taken of each motion, then their mean over the motions; MaskControl
 takes the mean over the joints of a frame first, so that its figures for several joints are others.
