@@ -30,7 +30,7 @@ def minimise(function: Function, start: Tensor, first_step: Tensor, passes: int,
     Args:
         function: evaluated once a pass.
         start: (B, D).
-        first_step: (B, 1) root mean square of the first step, before anything is known of the curvature.
+        first_step: (B, 1) length of the first step, before anything is known of the curvature.
         passes: evaluations, the one at the start among them.
         told: called after each pass.
 
@@ -40,7 +40,7 @@ def minimise(function: Function, start: Tensor, first_step: Tensor, passes: int,
     x = start
     value, gradient = function(x)
     told(1)
-    scale = first_step / gradient.square().mean(1, keepdim=True).sqrt().clamp(min=_TINY)
+    scale = first_step / gradient.norm(dim=1, keepdim=True).clamp(min=_TINY)
     memory = _Memory(scale)
     direction, length = memory.direction(gradient), torch.ones_like(scale)
     for number in range(2, passes + 1):

@@ -147,7 +147,7 @@ class JointPath:
                 int(frames[at + 1]),
                 joint,
                 f"{JOINTS[joint]} moves {speeds[at]:.0f} m/s from frame {frames[at]} to {frames[at + 1]}"
-                f"{more}; nobody moves it faster than {limit:g} m/s (metres are expected, {FPS:g} frames a second)",
+                f"{more}; nobody moves it faster than {limit:g} m/s (in metres, {FPS:g} frames a second)",
             )
 
     def _high(self) -> Iterator[Doubt]:

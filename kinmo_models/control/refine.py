@@ -124,8 +124,9 @@ class _Problem:
 
     def solve(self, passes: int, told: Told) -> list[Features]:
         """Give the refined features of each motion."""
-        step = self._settings.first_step * self._size.sqrt()[:, None]
-        best = minimise(self._evaluate, self._start.flatten(1), step, passes, told)
+        start = self._start.flatten(1)
+        step = self._settings.first_step * start.norm(dim=1, keepdim=True)
+        best = minimise(self._evaluate, start, step, passes, told)
         with torch.inference_mode():
             decoded = self._sight.features(best.view_as(self._start), self._wanted).cpu().numpy()
         counts = self._lengths.tolist()

@@ -59,12 +59,12 @@ def test_a_step_down_the_slope_brings_the_joints_nearer(
         terms = loss(batch)
         return terms["base/path"] + terms["residual/path"]
 
-    before = float(value())
+    before = float(value().detach())
     for _ in range(12):
         optimiser.zero_grad()
         value().backward()
         optimiser.step()
-    assert float(value()) < 0.9 * before
+    assert float(value().detach()) < 0.9 * before
 
 
 def test_what_is_held_lies_within_the_motion_and_is_never_nothing():

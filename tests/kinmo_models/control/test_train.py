@@ -18,7 +18,7 @@ from kinmo_models.control.train import Parts, train_control
 from kinmo_models.data.motions import MotionStore
 from kinmo_models.evaluator.score import scored_pairs
 from kinmo_models.generation.config import load_config as generation_config
-from kinmo_models.generation.generator import Prompt
+from kinmo_models.generation.generator import Generator, Prompt
 from kinmo_models.generation.train import Parts as GeneratorParts
 from kinmo_models.generation.train import train_generation
 from kinmo_models.tokenizer.config import load_config as tokenizer_config
@@ -121,7 +121,7 @@ def test_lengths_that_do_not_fit_are_refused(place: Place):
         controller.generate(["waves"], [straight(22, "head")])
     with pytest.raises(ValueError, match="2 s is asked for, with a path of 1 s"):
         controller.generate([Prompt("waves", seconds=2.0)], [straight(20, "head")])
-    with pytest.raises(ValueError, match="this model writes up to 9.8 s"):
+    with pytest.raises(ValueError, match=r"this model writes up to 9\.8 s"):
         controller.generate(["waves"], [straight(400, "head")])
 
 
@@ -144,8 +144,6 @@ def test_what_control_cannot_stand_on_is_refused(place: Place, tmp_path: Path):
         small("data.stride=2")
     run = place.train()
     with pytest.raises(TrainingError, match="of the kind control, not generator"):
-        from kinmo_models.generation.generator import Generator
-
         Generator.from_pretrained(run)
 
 
