@@ -10,7 +10,20 @@ import typer
 
 from ._common import WRONG_USAGE, JsonOption, console, fail, print_json, warn
 from ._progress import stages
-from .generate import check_asked, check_suffixes, read_asked, read_sampling, with_seed, write_out, writer_to
+from .generate import (
+    FeaturesOption,
+    FieldsOption,
+    LevelOption,
+    SamplingOption,
+    SeedOption,
+    check_asked,
+    check_suffixes,
+    read_asked,
+    read_sampling,
+    with_seed,
+    write_out,
+    writer_to,
+)
 
 if TYPE_CHECKING:
     from kinmo_models.control.controller import Controller
@@ -51,24 +64,14 @@ def control(
     refine: Annotated[
         int, typer.Option(min=0, help="Passes of optimisation that bring the joints onto the path.")
     ] = 0,
-    fields: Annotated[
-        Path | None, typer.Option("--fields", help="YAML with sentences by group or pair, any left empty.")
-    ] = None,
-    level: Annotated[
-        str | None,
-        typer.Option(help="G: the caption alone; GJ: and the groups; GJI: and the pairs."),
-    ] = None,
+    fields: FieldsOption = None,
+    level: LevelOption = None,
     seconds: Annotated[
         float | None, typer.Option(min=0.2, help="Length; else as the text says, else that of the path.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same motion.")] = 0,
-    features: Annotated[
-        bool, typer.Option("--features", help=".npy holds HumanML3D's 263 numbers a frame, not joints.")
-    ] = False,
-    sets: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="One setting of sampling, such as guidance=3."),
-    ] = None,
+    seed: SeedOption = 0,
+    features: FeaturesOption = False,
+    sets: SamplingOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Write a motion from text whose joints follow a path.

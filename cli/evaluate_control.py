@@ -33,6 +33,9 @@ def control(
     run: Annotated[Path, typer.Argument(help="A trained control branch.", show_default=False)],
     dataset: Annotated[Path, typer.Argument(help="An annotated dataset.", show_default=False)],
     evaluator: EvaluatorOption = None,
+    vectors: VectorsOption = None,
+    statistics: StatisticsOption = None,
+    texts: TextsOption = None,
     split: Annotated[str, typer.Option(help="Whose captions and paths are taken.")] = "test",
     density: Annotated[
         str, typer.Option(help="Frames that are held, comma between: numbers or shares.")
@@ -48,9 +51,6 @@ def control(
         Pools, typer.Option(help="standard: any motions, as T2M; distinct: no two that are alike.")
     ] = Pools.distinct,
     pool: Annotated[int, typer.Option(help="Motions of a pool of R-precision.", min=2)] = 32,
-    vectors: VectorsOption = None,
-    statistics: StatisticsOption = None,
-    texts: TextsOption = None,
     cache: Annotated[
         Path | None, typer.Option("--cache", "--cache-dir", help="Where features and embeddings are kept.")
     ] = None,

@@ -25,6 +25,21 @@ app = typer.Typer(add_completion=False)
 
 Write: TypeAlias = Callable[..., list[Path]]  # the next motion, with what is said of it
 
+FieldsOption = Annotated[
+    Path | None, typer.Option("--fields", help="YAML with sentences by group or pair, any left empty.")
+]
+LevelOption = Annotated[
+    str | None, typer.Option(help="G: the caption alone; GJ: and the groups; GJI: and the pairs.")
+]
+SeedOption = Annotated[int, typer.Option(min=0, help="The same seed gives the same motion.")]
+FeaturesOption = Annotated[
+    bool, typer.Option("--features", help=".npy holds HumanML3D's 263 numbers a frame, not joints.")
+]
+SamplingOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="One setting of sampling, such as guidance=3."),
+]
+
 _AT_ONCE: Final = 32  # motions written in one go, between two tellings
 _SHOWN: Final = 20  # lines
 
@@ -49,32 +64,22 @@ def generate(
         tuple[Path, str] | None,
         typer.Option("--row", metavar="DATASET ID", help="Ask with the words and the length of a row."),
     ] = None,
-    fields: Annotated[
-        Path | None, typer.Option("--fields", help="YAML with sentences by group or pair, any left empty.")
-    ] = None,
-    level: Annotated[
-        str | None,
-        typer.Option(help="G: the caption alone; GJ: and the groups; GJI: and the pairs."),
-    ] = None,
+    fields: FieldsOption = None,
+    level: LevelOption = None,
     seconds: Annotated[
         float | None, typer.Option(min=0.2, help="Length; else as the text says, else guessed.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same motion.")] = 0,
+    seed: SeedOption = 0,
     count: Annotated[int, typer.Option(min=1, help="Motions of each prompt, with seeds that follow.")] = 1,
     kind: Annotated[
         list[str] | None,
         typer.Option("--as", help="In a folder: npy, mp4, gif, png, bvh; repeatable. Default: npy, gif."),
     ] = None,
-    features: Annotated[
-        bool, typer.Option("--features", help=".npy holds HumanML3D's 263 numbers a frame, not joints.")
-    ] = False,
+    features: FeaturesOption = False,
     clean_feet: Annotated[
         bool, typer.Option("--clean-feet", help="Hold feet still while they stand on the floor.")
     ] = False,
-    sets: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="One setting of sampling, such as guidance=3."),
-    ] = None,
+    sets: SamplingOption = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the motions of a folder.")] = False,
     as_json: JsonOption = False,
 ) -> None:

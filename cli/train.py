@@ -193,9 +193,9 @@ def control(
         Path | None, typer.Argument(help="What `kinmo train generator` wrote; it stays as it is.")
     ] = None,
     dataset: DatasetArgument = None,
-    out: OutOption = None,
     config: ConfigOption = "base",
     sets: SetOption = None,
+    out: OutOption = None,
     resume: ResumeOption = True,
     cache: CacheOption = None,
     print_config: PrintOption = False,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from kinmo_models.data.epochs import DataSettings
-from kinmo_models.tokenizer.config import UNIT
+from kinmo_models.generation.config import GeneratorConfig, check_data
 from kinmo_models.training.config import TrainingConfig, load_preset, setting
 
 
@@ -53,38 +53,20 @@ class ControlConfig:
 
     Attributes:
         model: see `ModelConfig`.
-        data: see `DataSettings`.
+        data: as of a generator.
         loss: see `LossConfig`.
-        training: see `TrainingConfig`.
+        training: as of a generator, but that the best model is the one that comes nearest to the paths.
     """
 
     model: ModelConfig = field(default_factory=ModelConfig)
-    data: DataSettings = field(
-        default_factory=lambda: DataSettings(
-            batch_size=64, min_frames=40, max_frames=196, crop="units", single_field_drop=0.1
-        )
-    )
+    data: DataSettings = field(default_factory=lambda: GeneratorConfig().data)
     loss: LossConfig = field(default_factory=LossConfig)
     training: TrainingConfig = field(
-        default_factory=lambda: TrainingConfig(
-            epochs=500,
-            learning_rate=2e-4,
-            weight_decay=1e-5,
-            betas=(0.9, 0.99),
-            warmup_steps=2000,
-            schedule="multistep",
-            milestones=(0.3,),
-            best="average_error_m",
-        )
+        default_factory=lambda: replace(GeneratorConfig().training, best="average_error_m")
     )
 
     def __post_init__(self) -> None:
-        if self.data.stride != 1:
-            raise ValueError("data.stride is not 1, but paths speak of all frames")
-        if self.data.neighbours > 1:
-            raise ValueError("data.neighbours is for retrieval: control learns from each motion alone")
-        if self.data.max_frames % UNIT:
-            raise ValueError(f"data.max_frames is no multiple of {UNIT}, the frames of a motion token")
+        check_data(self.data)
 
 
 def load_config(config: str | Path | None = None, sets: Sequence[str] = ()) -> ControlConfig:

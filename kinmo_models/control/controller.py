@@ -56,16 +56,7 @@ class Controller:
     def from_pretrained(
         cls, model: str | Path, *, device: str | None = None, cache_dir: Path | None = None
     ) -> Controller:
-        """Load a trained control branch.
-
-        Args:
-            model: a RUN folder (its best checkpoint), a checkpoint's folder, or a name on the hub.
-            device: "cpu", "cuda", ...; None is a GPU where there is one.
-            cache_dir: root of the caches; None is the user's.
-
-        Raises:
-            TrainingError: there is no such model, it is damaged, or it is of another kind.
-        """
+        """Load trained branches with their generator; arguments and errors as `Generator.from_pretrained`."""
         return cls(resolve_model(model), best_device(device), cache_dir)
 
     def generate(

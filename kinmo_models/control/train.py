@@ -153,25 +153,25 @@ def train_control(
     *,
     resume: bool = True,
     cache_dir: Path | None = None,
-    console: Console | None = None,
     progress: Stages | None = None,
+    console: Console | None = None,
 ) -> Outcome:
     """Train the branches beside a frozen generator, or go on training them.
 
     Args:
-        dataset: the folder that `kinmo annotate run` wrote.
+        dataset: the folder that `kinmo annotate run` wrote; best the one that the generator learned from.
         out: the RUN folder.
         config: all settings.
         parts: the generator.
-        resume: go on with what is in `out`; False begins over.
+        resume: False begins over; True goes on with what is in `out`.
         cache_dir: root of the caches; None is the user's.
-        console: where the training shows its progress; None for silence.
         progress: told of the preparation.
+        console: where the training shows its progress; None for silence.
 
     Raises:
         DatasetError: the dataset cannot be trained on.
-        LanguageModelError: the language model cannot be opened.
         TrainingError: the generator cannot be opened; or see `training.loop.train`.
+        LanguageModelError: the language model cannot be opened.
     """
     work = ControlWork(dataset, parts, config, cache_dir=cache_dir, progress=progress)
     return train(work, config.training, out, resume=resume, console=console)

@@ -140,7 +140,7 @@ def test_a_stopped_training_goes_on_to_the_same_losses(place: Place):
 def test_what_control_cannot_stand_on_is_refused(place: Place, tmp_path: Path):
     with pytest.raises(TrainingError, match="of the kind tokenizer, not generator"):
         train_control(place.dataset, tmp_path / "run", small(), Parts(tmp_path / "tokenizer"))
-    with pytest.raises(ConfigError, match="paths speak of all frames"):
+    with pytest.raises(ConfigError, match="motion tokens stand for all frames"):
         small("data.stride=2")
     run = place.train()
     with pytest.raises(TrainingError, match="of the kind control, not generator"):
