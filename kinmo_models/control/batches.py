@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,6 +45,10 @@ class PathBatches(TokenBatches):
     def __init__(self, store: MotionStore, *rest: Any) -> None:
         super().__init__(store, *rest)
         self._store = store
+
+    def epoch(self, number: int, rank: int = 0, world: int = 1) -> Iterator[PathBatch]:
+        """Give one process's batches of an epoch; see `Epochs.batches`."""
+        return self._epochs.batches(number, rank, world, self._batch)
 
     def _batch(self, items: Ints, plan: Plan) -> PathBatch:
         batch = super()._batch(items, plan)

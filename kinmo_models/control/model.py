@@ -74,10 +74,7 @@ class PathBranch(nn.Module):
         self.encoder = MotionEncoder(sizes, NUM_JOINTS * _TOLD)
         self.encoder.apply(he_start)
         self.layers = copy.deepcopy(trunk.layers).requires_grad_()
-        self.links = nn.ModuleList(nn.Linear(width, width) for _ in trunk.layers)
-        for link in self.links:
-            nn.init.zeros_(link.weight)
-            nn.init.zeros_(link.bias)
+        self.links = nn.ModuleList(_silent(width) for _ in trunk.layers)
 
     def forward(self, wanted: Wanted, way: Tensor | None, copies: int = 1) -> Branch:
         """Read paths, and give what stands beside the trunk in one pass.
@@ -114,6 +111,14 @@ class ControlModel(nn.Module):
         self.base = PathBranch(config, generator.base.trunk)
         residual = generator.residual if config.residual else None
         self.residual = None if residual is None else PathBranch(config, residual.trunk)
+
+
+def _silent(width: int) -> nn.Linear:
+    """Make a layer that gives 0 until it has learned something."""
+    layer = nn.Linear(width, width)
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer
 
 
 class Sight:
