@@ -34,10 +34,6 @@ class PathBatch(TokenBatch):
 
     joints: Tensor
 
-    def _with(self, move: Any) -> PathBatch:
-        moved = super()._with(move)
-        return PathBatch(moved.tokens, moved.lengths, moved.latents, moved.present, move(self.joints))
-
 
 class PathBatches(TokenBatches):
     """Motions of a store as batches of tokens with joints; see `TokenBatches`."""

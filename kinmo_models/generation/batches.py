@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import torch
@@ -40,16 +40,17 @@ class TokenBatch:
         """How many motions there are."""
         return len(self.lengths)
 
-    def to(self, device: torch.device | str) -> TokenBatch:
+    def to(self, device: torch.device | str) -> Self:
         """Copy to a device."""
         return self._with(lambda tensor: tensor.to(device, non_blocking=True))
 
-    def pin_memory(self) -> TokenBatch:
+    def pin_memory(self) -> Self:
         """Move to memory from which a GPU copies fast."""
         return self._with(torch.Tensor.pin_memory)
 
-    def _with(self, move: Callable[[Tensor], Tensor]) -> TokenBatch:
-        return TokenBatch(move(self.tokens), move(self.lengths), move(self.latents), move(self.present))
+    def _with(self, move: Callable[[Tensor], Tensor]) -> Self:
+        """Move every tensor, those of a subclass too."""
+        return replace(self, **{one.name: move(getattr(self, one.name)) for one in fields(self)})
 
 
 class TokenBatches:
