@@ -180,6 +180,8 @@ def _check_known(
     editable: Sequence[NDArray[np.bool_]] | None,
 ) -> None:
     """Refuse tokens that are not as many as the frames of the paths."""
+    if editable is not None and tokens is None:
+        raise ValueError("editable says which tokens stay, but no tokens are given")
     for name, given in (("tokens", tokens), ("editable", editable)):
         if given is not None and [len(one) for one in given] != [len(path) // UNIT for path in paths]:
             raise ValueError(f"{name} do not have one row for each {UNIT} frames of the paths")

@@ -238,6 +238,7 @@ def _write_residual(
     """Write the tokens of the other levels: (N, L) with the first."""
     guided = _Guided(asked, depth, config.residual_guidance, None)
     tokens, embedded = [first], torch.zeros((), device=first.device)
+    before: list[Tensor] = []  # the levels that are written, as they stay
     text = model.text(guided.latents, guided.present, torch.ones_like(guided.latents[:, 0, 0]).long())
     layout = guided.layout(text)
     for level in range(1, model.levels):
@@ -245,8 +246,9 @@ def _write_residual(
         last = tokens[-1]
         if asked.tokens is not None and asked.editable is not None:
             last = torch.where(asked.editable, last, asked.tokens[:, level - 1])
+        before.append(last)
         embedded = embedded + model.read(last, level - 1)
-        branch = None if control is None else control.residual(torch.stack(tokens, 1), guided.copies)
+        branch = None if control is None else control.residual(torch.stack(before, 1), guided.copies)
         features = model(text, embedded.repeat(guided.copies, 1), layout, branch)
         drawn, _ = _draw(guided.mix(model.logits(features, level)), chance.draw(), config)
         tokens.append(drawn)

@@ -111,6 +111,8 @@ def test_tokens_that_are_not_editable_stay(place: Place):
     editable = [np.array([True, False, False, True, True])]
     (motion,) = controller.generate(["waves"], [straight(20, "head")], tokens=known, editable=editable)
     np.testing.assert_array_equal(motion.tokens[1:3], known[0][1:3])
+    with pytest.raises(ValueError, match="no tokens are given"):
+        controller.generate(["waves"], [straight(20, "head")], editable=editable)
     with pytest.raises(ValueError, match="editable do not have one row for each 4 frames"):
         controller.generate(["waves"], [straight(24, "head")], tokens=[np.zeros((6, 3))], editable=editable)
 
