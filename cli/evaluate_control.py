@@ -118,14 +118,14 @@ def _densities(text: str) -> tuple[str, ...]:
 
 def _show(rows: list[ControlRow], settings: ControlSettings, scores: Scores | None, level: str) -> None:
     """Print a line for each way and density, then what the evaluator says."""
-    names = ("traj. 20 cm", "traj. 50 cm", "loc. 20 cm", "loc. 50 cm", "average", "skating", "passes", "s")
+    names = ("traj. 20 cm", "traj. 50 cm", "loc. 20 cm", "loc. 50 cm", "avg. cm", "skating", "passes", "s")
     title = f"Control, {settings.joints}, {rows[0].errors.motions} motions, level {level}"
     table = new_table(title, "motions", ">frames", *(f">{name}" for name in names))
     for row in rows:
         errors = row.errors
         shares = [f"{one:.3f}" for one in (*errors.trajectory, *errors.location)]
         rest = (
-            f"{errors.average_m * 100:.2f} cm",
+            f"{errors.average_m * 100:.2f}",
             f"{row.skating:.3f}",
             str(row.passes),
             f"{row.seconds:.2f}",
