@@ -14,6 +14,9 @@ from ._common import WRONG_USAGE, JsonOption, console, fail, print_json
 from ._progress import stages
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from kinmo_models.generation.config import SamplingConfig
     from kinmo_models.generation.generator import Generated, Generator, Prompt
 
@@ -22,6 +25,21 @@ if TYPE_CHECKING:
 app = typer.Typer(add_completion=False)
 
 Write: TypeAlias = Callable[..., list[Path]]  # the next motion, with what is said of it
+
+FieldsOption = Annotated[
+    Path | None, typer.Option("--fields", help="YAML with sentences by group or pair, any left empty.")
+]
+LevelOption = Annotated[
+    str | None, typer.Option(help="G: the caption alone; GJ: and the groups; GJI: and the pairs.")
+]
+SeedOption = Annotated[int, typer.Option(min=0, help="The same seed gives the same motion.")]
+FeaturesOption = Annotated[
+    bool, typer.Option("--features", help=".npy holds HumanML3D's 263 numbers a frame, not joints.")
+]
+SamplingOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="One setting of sampling, such as guidance=3."),
+]
 
 _AT_ONCE: Final = 32  # motions written in one go, between two tellings
 _SHOWN: Final = 20  # lines
@@ -47,32 +65,22 @@ def generate(
         tuple[Path, str] | None,
         typer.Option("--row", metavar="DATASET ID", help="Ask with the words and the length of a row."),
     ] = None,
-    fields: Annotated[
-        Path | None, typer.Option("--fields", help="YAML with sentences by group or pair, any left empty.")
-    ] = None,
-    level: Annotated[
-        str | None,
-        typer.Option(help="G: the caption alone; GJ: and the groups; GJI: and the pairs."),
-    ] = None,
+    fields: FieldsOption = None,
+    level: LevelOption = None,
     seconds: Annotated[
         float | None, typer.Option(min=0.2, help="Length; else as the text says, else guessed.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same motion.")] = 0,
+    seed: SeedOption = 0,
     count: Annotated[int, typer.Option(min=1, help="Motions of each prompt, with seeds that follow.")] = 1,
     kind: Annotated[
         list[str] | None,
         typer.Option("--as", help="In a folder: npy, mp4, gif, png, bvh; repeatable. Default: npy, gif."),
     ] = None,
-    features: Annotated[
-        bool, typer.Option("--features", help=".npy holds HumanML3D's 263 numbers a frame, not joints.")
-    ] = False,
+    features: FeaturesOption = False,
     clean_feet: Annotated[
         bool, typer.Option("--clean-feet", help="Hold feet still while they stand on the floor.")
     ] = False,
-    sets: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="One setting of sampling, such as guidance=3."),
-    ] = None,
+    sets: SamplingOption = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the motions of a folder.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -91,25 +99,29 @@ def generate(
         fail("name the model and what to write", "Add --model RUN --out clip.mp4.", WRONG_USAGE)
     if features and clean_feet:
         fail("--clean-feet mends joints, not features", "Leave out one of both.", WRONG_USAGE)
-    asked = _asked(prompt, row, fields, seconds)
+    asked = read_asked(prompt, row, fields, seconds)
     single = len(asked) * count == 1 and bool(out.suffix)
     suffixes = (out.suffix,) if single else tuple(f".{one.lstrip('.')}" for one in kind or ("npy", "gif"))
-    _check_suffixes(out, suffixes, single)
+    check_suffixes(out, suffixes, single)
     opened = Generator.from_pretrained(model)
-    prompts = with_seeds([_with_seed(one, seed) for one in asked], count)
-    _check(opened, prompts, level)
-    sampling = _sampling(opened, sets or [])
-    asked_alike = (opened.fingerprint, level, sampling, suffixes, features, clean_feet)
-    add, written = _writer(out, suffixes, single, force, [_recipe(one, asked_alike) for one in prompts])
+    prompts = with_seeds([with_seed(one, seed) for one in asked], count)
+    check_asked(opened, prompts, level)
+    sampling = read_sampling(opened, sets or [])
+    written: list[dict[str, Any]] = []
+    if single:
+        add = writer_to(out)
+    else:
+        asked_alike = (opened.fingerprint, level, sampling, suffixes, features, clean_feet)
+        add, written = _series(out, suffixes, [_recipe(one, asked_alike) for one in prompts], force)
     with stages(as_json) as told:
         for start in range(len(written), len(prompts), _AT_ONCE):
             for motion in opened.generate(prompts[start : start + _AT_ONCE], level=level, sampling=sampling):
-                written.append(_written(motion, add, features, clean_feet))
+                written.append(write_out(motion, add, features=features, clean_feet=clean_feet))
                 told("motions", len(written), len(prompts))
     _tell(written, opened, as_json)
 
 
-def _asked(
+def read_asked(
     prompt: str | None, row: tuple[Path, str] | None, fields: Path | None, seconds: float | None
 ) -> list[Asked]:
     """Read what is to be generated."""
@@ -125,13 +137,14 @@ def _asked(
     return [replace(one, seconds=seconds) for one in asked] if seconds is not None else asked
 
 
-def _with_seed(asked: Asked, seed: int) -> Prompt:
+def with_seed(asked: Asked, seed: int) -> Prompt:
+    """Ask a generator, with the seed that a prompt has or else with this one."""
     from kinmo_models.generation.generator import Prompt
 
     return Prompt(asked.caption, asked.fields, asked.seconds, seed if asked.seed is None else asked.seed)
 
 
-def _check_suffixes(out: Path, suffixes: tuple[str, ...], single: bool) -> None:
+def check_suffixes(out: Path, suffixes: tuple[str, ...], single: bool) -> None:
     """Refuse what cannot be written before a model is loaded."""
     from kinmo_annotate.motion_out import MOTION_SUFFIXES, check_path
 
@@ -141,7 +154,7 @@ def _check_suffixes(out: Path, suffixes: tuple[str, ...], single: bool) -> None:
         fail(f"{out}: several motions do not fit into a file", "Name a folder.", WRONG_USAGE)
 
 
-def _check(model: Generator, prompts: list[Prompt], level: str | None) -> None:
+def check_asked(model: Generator, prompts: list[Prompt], level: str | None) -> None:
     """Refuse what the model cannot do, before any motion is written."""
     check_levels([level] if level else [], model.levels)
     longest = max((one.seconds or 0.0 for one in prompts), default=0.0)
@@ -158,11 +171,23 @@ def check_levels(asked: Sequence[str], known: Sequence[str]) -> None:
             fail(reason, "Choose another --level.", WRONG_USAGE)
 
 
-def _sampling(model: Generator, sets: list[str]) -> SamplingConfig:
+def read_sampling(model: Generator, sets: list[str]) -> SamplingConfig:
+    """Lay settings over those of the model."""
     from kinmo_models.generation.config import SamplingConfig
     from kinmo_models.training.config import plain, resolve
 
     return resolve(SamplingConfig, plain(model.config.sampling), sets)
+
+
+def writer_to(out: Path) -> Write:
+    """Give what writes a motion into one file."""
+    from kinmo_annotate.motion_out import MotionOut, write_motion
+
+    def write(motion: MotionOut, **_: object) -> list[Path]:
+        write_motion(motion, out)
+        return [out]
+
+    return write
 
 
 def _recipe(prompt: Prompt, asked_alike: tuple[object, ...]) -> str:
@@ -170,19 +195,13 @@ def _recipe(prompt: Prompt, asked_alike: tuple[object, ...]) -> str:
     return blake2b(repr((prompt, asked_alike)).encode(), digest_size=16).hexdigest()
 
 
-def _writer(
-    out: Path, suffixes: tuple[str, ...], single: bool, force: bool, recipes: list[str]
+def _series(
+    folder: Path, suffixes: tuple[str, ...], recipes: list[str], force: bool
 ) -> tuple[Write, list[dict[str, Any]]]:
-    """Give what writes the next motion, into the one file or a numbered series, and what is there already."""
-    from kinmo_annotate.motion_out import MotionOut, MotionSeries, write_motion
+    """Give what writes the next motion of a numbered series, and what is there already."""
+    from kinmo_annotate.motion_out import MotionSeries
 
-    def write(motion: MotionOut, **_: object) -> list[Path]:
-        write_motion(motion, out)
-        return [out]
-
-    if single:
-        return write, []
-    series = MotionSeries(out, suffixes, recipes=recipes, force=force)
+    series = MotionSeries(folder, suffixes, recipes=recipes, force=force)
     return series.add, [_facts(line, series.files(line), line["length"]) for line in series.found]
 
 
@@ -194,8 +213,15 @@ def _facts(said: Mapping[str, Any], files: Sequence[Path], frames: int) -> dict[
     return {**known, "seconds": frames / FPS, "files": [str(path) for path in files]}
 
 
-def _written(motion: Generated, add: Write, features: bool, clean_feet: bool) -> dict[str, Any]:
-    """Write a motion; say what it is and where."""
+def write_out(
+    motion: Generated,
+    add: Write,
+    *,
+    features: bool = False,
+    clean_feet: bool = False,
+    wanted: NDArray[np.floating] | None = None,
+) -> dict[str, Any]:
+    """Write a motion, drawn with where its joints were to be; say what it is and where."""
     from kinmo_annotate.foot_contacts import clean_feet as cleaned
     from kinmo_annotate.motion_out import MotionOut
 
@@ -206,6 +232,7 @@ def _written(motion: Generated, add: Write, features: bool, clean_feet: bool) ->
         text=prompt.caption,
         sentences=dict(prompt.fields or {}),
         features=motion.features if features else None,
+        wanted=wanted,
     )
     return _facts({"prompt": prompt.caption, **facts}, add(shown, **facts), len(motion.joints))
 

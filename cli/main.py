@@ -26,6 +26,7 @@ GROUPS: Final = {
     "index": "Encode the motions of a dataset with a trained model, for search.",
     "search": "Find motions by what is said of them, or by a motion like them.",
     "generate": "Write motions from text.",
+    "control": "Write a motion from text whose joints follow a path.",
     "play": "Play motions in the browser.",
 }
 

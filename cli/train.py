@@ -187,6 +187,37 @@ def generator(
     _train(asked, f'kinmo generate "a person walks forward" --model {out} --out clip.mp4', parts)
 
 
+@app.command()
+def control(
+    generator: Annotated[
+        Path | None, typer.Argument(help="What `kinmo train generator` wrote; it stays as it is.")
+    ] = None,
+    dataset: DatasetArgument = None,
+    config: ConfigOption = "base",
+    sets: SetOption = None,
+    out: OutOption = None,
+    resume: ResumeOption = True,
+    cache: CacheOption = None,
+    print_config: PrintOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Train what leads a generator along paths of joints: what kinmo control works with.
+
+    Example: [bold]kinmo train control gen dataset --out led --config tiny[/bold]
+    """
+
+    def parts() -> dict[str, Any]:
+        if generator is None:
+            missing = "name the folder of a generator, which kinmo train generator writes"
+            raise typer.BadParameter(missing, param_hint="GENERATOR")
+        from kinmo_models.control.train import Parts
+
+        return {"parts": Parts(generator)}
+
+    asked = _Asked("control", dataset, out, config, sets, resume, cache, print_config, as_json)
+    _train(asked, f'kinmo control "a person walks" --path FILE --model {out} --out clip.mp4', parts)
+
+
 def _needed(name: str, dataset: Path | None, out: Path | None) -> tuple[Path, Path]:
     """Ask for what only --print-config goes without; refuse a folder of others before any work is done.
 

@@ -41,6 +41,7 @@ class MotionOut:
         text: its prompt or caption; printed on pictures and films.
         keyframes: marked on pictures and films; a sheet without any shows frames spread evenly.
         sentences: by group and pair, below the pictures of a sheet.
+        wanted: (T, 22, 3) where joints were to be, NaN where they were free; dots on pictures and films.
         features: (T', 263) its HumanML3D vectors; where they are given, .npy holds them and not the joints.
     """
 
@@ -51,6 +52,7 @@ class MotionOut:
     keyframes: Sequence[Keyframe] = ()
     sentences: Mapping[str, str] = field(default_factory=dict)
     features: NDArray[np.floating] | None = None
+    wanted: NDArray[np.floating] | None = None
 
 
 def check_path(path: Path) -> None:
@@ -79,10 +81,11 @@ def write_motion(motion: MotionOut, path: Path) -> None:
     elif suffix == ".bvh":
         write_bvh(motion.joints, path, motion.fps)
     elif suffix in FILM_SUFFIXES:
-        film(motion.joints, path, motion.fps, motion.text, motion.keyframes)
+        film(motion.joints, path, motion.fps, motion.text, motion.keyframes, motion.wanted)
     else:
         title = f"{motion.name}  {motion.text}".strip()
-        contact_sheet(motion.joints, motion.keyframes, motion.sentences, path, motion.fps, title)
+        said = motion.sentences
+        contact_sheet(motion.joints, motion.keyframes, said, path, motion.fps, title, motion.wanted)
 
 
 def _write_array(motion: MotionOut, path: Path) -> None:

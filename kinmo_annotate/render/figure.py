@@ -52,6 +52,8 @@ _RADII: Final[dict[str, tuple[float, float]]] = {
 _HEAD_RADIUS_M: Final = 0.105
 _HAND_M: Final = 0.075
 _DOT_M: Final = 0.016
+WANTED: Final[Colour] = (176, 32, 60)
+_WANTED_M: Final = 0.028
 _HALO_M: Final = 0.008
 _GRID_M: Final = 0.007
 _PATH_M: Final = 0.013
@@ -171,6 +173,7 @@ def draw_scene(
     target: Array,
     background: Colour = PANEL,
     supersample: int = _SUPERSAMPLE,
+    wanted: Array | None = None,
 ) -> Image.Image:
     """Draw one frame of a motion: ground grid, path of the pelvis, shadow and body.
 
@@ -181,6 +184,7 @@ def draw_scene(
         target: point (3,) looked at.
         background: colour of the panel.
         supersample: how many times larger it is drawn, then averaged down: smooth edges against speed.
+        wanted: (T, 22, 3) where joints were to be, NaN where they were free; dots show it.
     """
     large = camera.scaled(supersample)
     image = Image.new("RGB", large.size, background)
@@ -188,6 +192,8 @@ def draw_scene(
     _draw_grid(pen, large, target, background)
     _draw_path(pen, large, target, smooth_targets(joints, 9), frame, background)
     _draw_body(pen, large, target, joints[frame], background)
+    if wanted is not None:
+        _draw_wanted(pen, large, target, wanted, frame, background)
     return image.resize(camera.size, Image.Resampling.LANCZOS)
 
 
@@ -221,6 +227,17 @@ def _draw_path(
             pen.line(
                 kept, fill=mix(_PATH, background, pale), width=round(_PATH_M * camera.focal), joint="curve"
             )
+
+
+def _draw_wanted(
+    pen: ImageDraw.ImageDraw, camera: Camera, target: Array, wanted: Array, frame: int, background: Colour
+) -> None:
+    """Draw the points of a path: all of them pale and small, those of this frame full."""
+    near = np.linalg.norm(wanted - target, axis=2) < _GRID_REACH_M  # false where there is no point
+    radius = _WANTED_M * camera.focal
+    for points, size, pale in ((wanted[near], 0.35, 0.55), (wanted[frame][near[frame]], 1.0, 0.0)):
+        for point in camera.project(points, target)[0]:
+            _ball(pen, point, radius * size, mix(WANTED, background, pale))
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from kinmo_annotate.render.figure import (
     GROUP_COLOURS,
     INK,
     PANEL,
+    WANTED,
     WHITE,
     Array,
     Camera,
@@ -36,7 +37,12 @@ _FILM_TEXT_PX: Final = 16
 
 
 def film(
-    joints: Array, path: Path, fps: float = FPS, caption: str = "", keyframes: Sequence[Keyframe] = ()
+    joints: Array,
+    path: Path,
+    fps: float = FPS,
+    caption: str = "",
+    keyframes: Sequence[Keyframe] = (),
+    wanted: Array | None = None,
 ) -> None:
     """Write the motion as a film, seen by a camera that follows the figure over the ground.
 
@@ -46,6 +52,7 @@ def film(
         fps: frames per second of the motion and of the film.
         caption: printed below the figure.
         keyframes: marked on the time line.
+        wanted: (T, 22, 3) where joints were to be, NaN where they were free.
 
     Raises:
         MotionError: unusable joints, unknown ending, PyAV not installed.
@@ -54,7 +61,8 @@ def film(
     check_film(path)
     check_joints(joints, str(path))
     write = _write_gif if path.suffix.lower() == ".gif" else _mp4_writer()
-    atomic_write(path, lambda file: write(figure_frames(joints, fps, caption, keyframes), file, fps))
+    frames = figure_frames(joints, fps, caption, keyframes, wanted=wanted)
+    atomic_write(path, lambda file: write(frames, file, fps))
 
 
 def check_film(path: Path) -> None:
@@ -74,6 +82,7 @@ def figure_frames(
     caption: str = "",
     keyframes: Sequence[Keyframe] = (),
     size: tuple[int, int] = _FILM_SIZE,
+    wanted: Array | None = None,
 ) -> Iterator[Image.Image]:
     """Draw every frame of a film: figure, caption, time line. All pictures have the same, even size."""
     joints = joints.astype(np.float64)
@@ -83,7 +92,8 @@ def figure_frames(
     foot = (44 + 23 * len(lines) + (10 if lines else 0)) // 2 * 2
     for frame in range(len(joints)):
         image = Image.new("RGB", (size[0], size[1] + foot), WHITE)
-        image.paste(draw_scene(joints, frame, camera, targets[frame], supersample=2), (0, 0))
+        scene = draw_scene(joints, frame, camera, targets[frame], supersample=2, wanted=wanted)
+        image.paste(scene, (0, 0))
         pen = ImageDraw.Draw(image)
         _draw_time_line(pen, frame, len(joints), fps, [k.frame for k in keyframes], size)
         for i, line in enumerate(lines):
@@ -117,11 +127,12 @@ def _write_gif(frames: Iterator[Image.Image], file: BinaryIO, fps: float) -> Non
 
 
 def _palette() -> Image.Image:
-    """The colours that a film can have: every group's, fading into the panel, and greys.
+    """The colours that a film can have: every group's and a path's, fading into the panel, and greys.
 
     One palette for all frames, or flat areas would flicker from one frame's palette to the next.
     """
-    shades = [mix(ink, PANEL, step / 24) for ink in (INK, *GROUP_COLOURS.values()) for step in range(24)]
+    inks = (INK, WANTED, *GROUP_COLOURS.values())
+    shades = [mix(ink, PANEL, step / 24) for ink in inks for step in range(24)]
     shades += [PANEL, WHITE, *(mix(INK, WHITE, step / 24) for step in range(1, 24))]
     picture = Image.new("P", (1, 1))
     picture.putpalette([channel for shade in shades for channel in shade])

@@ -60,6 +60,7 @@ def contact_sheet(
     path: Path,
     fps: float = FPS,
     title: str = "",
+    wanted: Array | None = None,
 ) -> None:
     """Draw the keyframes of a motion in order, with the sentences below them, and write the picture.
 
@@ -71,6 +72,7 @@ def contact_sheet(
         path: a .png, .jpg or .webp file; replaced whole or not at all.
         fps: frames per second, for the times.
         title: printed on top.
+        wanted: (T, 22, 3) where joints were to be, NaN where they were free.
 
     Raises:
         MotionError: unusable joints, a keyframe beyond the end, unknown ending.
@@ -80,7 +82,7 @@ def contact_sheet(
     check_joints(joints, title or str(path))
     shown = _drawable(keyframes, len(joints), title)
     panels = _filled([keyframe.frame for keyframe in shown]) if shown else _spread(len(joints))
-    strip = _strip(joints.astype(np.float64), panels, fps)
+    strip = _strip(joints.astype(np.float64), panels, fps, wanted)
     sentences = [_sentences(descriptions)] if descriptions else []
     note = _note(len(keyframes), len(panels))
     sheet = stack([_head(title, len(joints), fps, note), strip, *sentences], spacing=26, margin=_MARGIN)
@@ -159,7 +161,7 @@ def draw_legend(pen: ImageDraw.ImageDraw, right: int, top: int, size: int = 17) 
     pen.text((right - length(note, 15), top + 32), note, FAINT, font=font(15))
 
 
-def _strip(joints: Array, panels: Mapping[int, bool], fps: float) -> Image.Image:
+def _strip(joints: Array, panels: Mapping[int, bool], fps: float, wanted: Array | None) -> Image.Image:
     """Draw the panels in rows, all at one scale, with the time below each; keyframes are shaded."""
     frames = list(panels)
     targets = ground_targets(joints)
@@ -173,7 +175,8 @@ def _strip(joints: Array, panels: Mapping[int, bool], fps: float) -> Image.Image
     pen = ImageDraw.Draw(image)
     for i, frame in enumerate(frames):
         x, y = (i % columns) * (size[0] + _GAP), (i // columns) * cell_height
-        scene = draw_scene(joints, frame, camera, targets[frame], PANEL if panels[frame] else WHITE)
+        paper = PANEL if panels[frame] else WHITE
+        scene = draw_scene(joints, frame, camera, targets[frame], paper, wanted=wanted)
         image.paste(scene, (x, y), rounded_mask(size, 10))
         _draw_time(pen, frame, panels[frame], fps, (x, y + _SCENE_HEIGHT + 8), size[0])
     return image

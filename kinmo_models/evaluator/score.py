@@ -115,10 +115,11 @@ class Scores:
         return {**self.stamp, "notes": self.notes, "warnings": self.warnings, "figures": rows}
 
 
-def scored_pairs(store: MotionStore, split: str) -> Pairs:
+def scored_pairs(store: MotionStore, split: str, most: int | None = None) -> Pairs:
     """Read the pairs of a split that an evaluator can score: 16 rows or more, of which the first 196 count.
 
-    Motions are generated for these captions, each as long as its pair.
+    Motions are generated for these captions, each as long as its pair. Of more than `most`, so many that are
+    spread evenly are taken.
 
     Raises:
         DatasetError: no such split, or none of its motions can be scored.
@@ -128,6 +129,8 @@ def scored_pairs(store: MotionStore, split: str) -> Pairs:
     if not places:
         reason = f"no motion of the split {split} has {LEAST_ROWS} rows or more"
         raise DatasetError(store.dataset, reason, "Choose another --split.")
+    if most is not None and most < len(places):
+        places = [places[place] for place in np.linspace(0, len(places) - 1, most).round().astype(int)]
     return Pairs(
         [pairs.motion_ids[place] for place in places],
         [pairs.features[place][:LONGEST] for place in places],
@@ -284,6 +287,7 @@ def open_scorer(
     *,
     labels: Path | None = None,
     cache_dir: Path | None = None,
+    most: int | None = None,
 ) -> tuple[Scorer, Scores]:
     """Hold the real motions of a split ready, and say what figures on them belong to; there are none yet.
 
@@ -295,13 +299,14 @@ def open_scorer(
         labels: CSV file with the columns id, content and style: no two motions of a distinct pool share both,
             in the place of captions that mean the same.
         cache_dir: root of the caches; None is the user's.
+        most: motions; None is all of the split.
 
     Raises:
         DatasetError: no such split, too few motions for a pool, or labels of another dataset.
         MotionError: a motion with features that are not finite.
     """
     store = MotionStore.open(dataset, cache_dir)
-    pairs = scored_pairs(store, split)
+    pairs = scored_pairs(store, split, most)
     alike, rule = _alike(pairs, settings, labels, cache_dir)
     try:
         scorer = Scorer(evaluator, pairs, alike, settings)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import torch
@@ -40,16 +40,17 @@ class TokenBatch:
         """How many motions there are."""
         return len(self.lengths)
 
-    def to(self, device: torch.device | str) -> TokenBatch:
+    def to(self, device: torch.device | str) -> Self:
         """Copy to a device."""
         return self._with(lambda tensor: tensor.to(device, non_blocking=True))
 
-    def pin_memory(self) -> TokenBatch:
+    def pin_memory(self) -> Self:
         """Move to memory from which a GPU copies fast."""
         return self._with(torch.Tensor.pin_memory)
 
-    def _with(self, move: Callable[[Tensor], Tensor]) -> TokenBatch:
-        return TokenBatch(move(self.tokens), move(self.lengths), move(self.latents), move(self.present))
+    def _with(self, move: Callable[[Tensor], Tensor]) -> Self:
+        """Move every tensor, those of a subclass too."""
+        return replace(self, **{one.name: move(getattr(self, one.name)) for one in fields(self)})
 
 
 class TokenBatches:
@@ -108,10 +109,8 @@ class TokenBatches:
         mirrored = plan.mirrored[items].tolist()
         captions = self._captions[plan.caption[items]].tolist()
         tokens = [
-            self._window(motion, turned, int(start), int(length))
-            for motion, turned, start, length in zip(
-                motions, mirrored, plan.start[items], plan.length[items], strict=True
-            )
+            self._tokens.tokens(motion, turned)[span]
+            for motion, turned, span in zip(motions, mirrored, self._spans(items, plan), strict=True)
         ]
         latents = np.stack(
             [
@@ -128,9 +127,11 @@ class TokenBatches:
             torch.from_numpy(present),
         )
 
-    def _window(self, motion: int, mirrored: bool, start: int, length: int) -> np.ndarray:
-        """Tokens of some rows of a motion, at least one."""
-        tokens = self._tokens.tokens(motion, mirrored)
-        count = min(max(length // UNIT, 1), len(tokens))
-        first = min(start // UNIT, len(tokens) - count)
-        return tokens[first : first + count]
+    def _spans(self, items: Ints, plan: Plan) -> Iterator[slice]:
+        """Which tokens stand for the rows that are shown of each item, at least one."""
+        for item in items.tolist():
+            motion, mirrored = int(self._epochs.items.motion[item]), bool(plan.mirrored[item])
+            there = len(self._tokens.tokens(motion, mirrored))
+            count = min(max(int(plan.length[item]) // UNIT, 1), there)
+            first = min(int(plan.start[item]) // UNIT, there - count)
+            yield slice(first, first + count)

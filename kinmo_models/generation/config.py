@@ -115,12 +115,21 @@ class GeneratorConfig:
     )
 
     def __post_init__(self) -> None:
-        if self.data.stride != 1:
-            raise ValueError("data.stride is not 1, but motion tokens stand for all frames")
-        if self.data.neighbours > 1:
-            raise ValueError("data.neighbours is for retrieval: a generator learns from each motion alone")
-        if self.data.max_frames % UNIT:
-            raise ValueError(f"data.max_frames is no multiple of {UNIT}, the frames of a motion token")
+        check_data(self.data)
+
+
+def check_data(data: DataSettings) -> None:
+    """Refuse batches that tokens cannot be made of.
+
+    Raises:
+        ValueError: what is wrong.
+    """
+    if data.stride != 1:
+        raise ValueError("data.stride is not 1, but motion tokens stand for all frames")
+    if data.neighbours > 1:
+        raise ValueError("data.neighbours is for retrieval: a generator learns from each motion alone")
+    if data.max_frames % UNIT:
+        raise ValueError(f"data.max_frames is no multiple of {UNIT}, the frames of a motion token")
 
 
 def load_config(config: str | Path | None = None, sets: Sequence[str] = ()) -> GeneratorConfig:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -82,6 +82,7 @@ class Generator:
         fingerprint: digest of its weights and settings.
         tokenizer: of its motion tokens.
         text: the encoder of its texts.
+        model: the transformers, in eval mode.
         most_seconds: length of the longest motion that it writes.
     """
 
@@ -101,7 +102,7 @@ class Generator:
             most=self._most,
         )
         load_weights(model, folder)
-        self._model, self._device = model.to(device).eval(), device
+        self.model, self._device = model.to(device).eval(), device
         self.levels = model.levels
         self.most_seconds = self._most * UNIT / FPS
 
@@ -142,24 +143,32 @@ class Generator:
         Raises:
             ValueError: a level that the model does not have, an unknown field, or a length that cannot be.
         """
-        asked = [Prompt(one) if isinstance(one, str) else one for one in prompts]
+        asked = to_prompts(prompts)
+        found: dict[int, Generated] = {}
+        for chosen, part in self.portions(asked, level):
+            motions = self._generate([asked[n] for n in part], chosen, sampling or self.config.sampling)
+            found.update(zip(part, motions, strict=True))
+        return [found[place] for place in range(len(asked))]
+
+    def portions(self, asked: Sequence[Prompt], level: str | None) -> Iterator[tuple[str, list[int]]]:
+        """Check prompts, and give levels of text with the places of prompts that are written down to each.
+
+        Raises:
+            ValueError: see `generate`.
+        """
         by_level: dict[str, list[int]] = defaultdict(list)
         for place, prompt in enumerate(asked):
             self._check(prompt)
             by_level[self._level(level, prompt)].append(place)
-        found: dict[int, Generated] = {}
         for chosen, places in by_level.items():
             for start in range(0, len(places), _AT_ONCE):
-                part = places[start : start + _AT_ONCE]
-                motions = self._generate([asked[n] for n in part], chosen, sampling or self.config.sampling)
-                found.update(zip(part, motions, strict=True))
-        return [found[place] for place in range(len(asked))]
+                yield chosen, places[start : start + _AT_ONCE]
 
     def _generate(self, prompts: list[Prompt], level: str, sampling: SamplingConfig) -> list[Generated]:
         latents, present = self.encode(prompts)
         lengths = self._lengths(prompts, latents)
         asked = Asked(latents, present, lengths, [prompt.seed for prompt in prompts])
-        tokens = sample(self._model, asked, sampling, level).cpu().numpy()
+        tokens = sample(self.model, asked, sampling, level).cpu().numpy()
         parts = np.split(tokens, np.cumsum(lengths.numpy())[:-1])
         features = self.tokenizer.decode(parts)
         return [
@@ -175,14 +184,14 @@ class Generator:
             [bool(prompt.caption.strip()), *(text != NOT_DETERMINED for text in one)]
             for prompt, one in zip(prompts, fields, strict=True)
         ]
-        places = self._model.places
+        places = self.model.places
         there = torch.tensor(said)[:, :places].to(self._device)
         return torch.from_numpy(latents[:, :places]).float().to(self._device), there
 
     def _lengths(self, prompts: Sequence[Prompt], latents: torch.Tensor) -> torch.Tensor:
         """Motion tokens (B,) of each prompt, on the CPU: as asked, or the likeliest for its caption."""
         with torch.inference_mode():
-            guessed = 1 + self._model.length(latents[:, 0]).argmax(1).cpu()
+            guessed = 1 + self.model.length(latents[:, 0]).argmax(1).cpu()
         asked = [
             round(prompt.seconds * FPS / UNIT) if prompt.seconds else int(guess)
             for prompt, guess in zip(prompts, guessed, strict=True)
@@ -204,6 +213,11 @@ class Generator:
             )
         if not (prompt.caption.strip() or prompt.fields):
             raise ValueError("a prompt is empty")
+
+
+def to_prompts(prompts: Sequence[str | Prompt]) -> list[Prompt]:
+    """Make prompts of texts; those that are prompts stay so."""
+    return [Prompt(one) if isinstance(one, str) else one for one in prompts]
 
 
 def with_seeds(prompts: Sequence[Prompt], count: int) -> list[Prompt]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +12,7 @@ from torch.nn import functional as F
 from kinmo_models.generation.batches import TokenBatch
 from kinmo_models.generation.config import LossConfig
 from kinmo_models.generation.masking import hide, owners
-from kinmo_models.generation.model import PLACES, GeneratorModel, Layout, ResidualTransformer
+from kinmo_models.generation.model import PLACES, Branch, GeneratorModel, Layout, ResidualTransformer
 from kinmo_models.training.distributed import mean_count
 
 
@@ -28,7 +29,7 @@ class GenerationLoss(nn.Module):
 
     def forward(self, batch: TokenBatch) -> dict[str, Tensor]:
         """Give the weighted loss terms of a batch, and the share of tokens that are guessed right."""
-        present = self._drawn_text(batch)
+        present = draw_text(self.model, batch, self.config.text_drop)
         shown, hidden = hide(
             batch.tokens[:, 0],
             batch.lengths,
@@ -44,12 +45,13 @@ class GenerationLoss(nn.Module):
         length = length_term(self.model, batch) if self.config.length else None
         return terms if length is None else terms | {"length": self.config.length * length}
 
-    def _drawn_text(self, batch: TokenBatch) -> Tensor:
-        """Draw what text each motion is shown with: (B, C)."""
-        device = batch.present.device
-        depth = torch.randint(len(self.model.levels), (len(batch),), device=device)
-        dropped = torch.rand(len(batch), device=device) < self.config.text_drop
-        return text_at(batch.present, depth) & ~dropped[:, None]
+
+def draw_text(model: GeneratorModel, batch: TokenBatch, drop: float) -> Tensor:
+    """Draw what text each motion is shown with (B, C): a level of it, or by the probability `drop` none."""
+    device = batch.present.device
+    depth = torch.randint(len(model.levels), (len(batch),), device=device)
+    dropped = torch.rand(len(batch), device=device) < drop
+    return text_at(batch.present, depth) & ~dropped[:, None]
 
 
 def text_at(present: Tensor, depth: Tensor) -> Tensor:
@@ -88,19 +90,36 @@ def residual_terms(
     model: ResidualTransformer, batch: TokenBatch, present: Tensor, level: Tensor
 ) -> dict[str, Tensor]:
     """Cross-entropy of all tokens of a level (B,) per motion, and the share guessed right."""
+    loss, right = batch.latents.new_zeros(()), batch.latents.new_zeros(())
+    for k, rows, logits in residual_logits(model, batch, present, level):
+        target = batch.tokens[rows, k]
+        loss = loss + F.cross_entropy(logits, target, reduction="sum")
+        right = right + (logits.argmax(1) == target).sum()
+    count = len(batch.tokens)
+    return {"residual": loss / mean_count(count), "_right/residual": right / count}
+
+
+def residual_logits(
+    model: ResidualTransformer,
+    batch: TokenBatch,
+    present: Tensor,
+    level: Tensor,
+    branch: Branch | None = None,
+) -> Iterator[tuple[int, Tensor, Tensor]]:
+    """Guess the tokens of a level (B,) of each motion from the true ones of the levels before it.
+
+    Yields:
+        A level, the tokens (N,) bool whose level it is, and their logits (n, codes).
+    """
     text = model.text(batch.latents, present, level)
     layout = Layout.of(text.counts, batch.lengths.cpu(), level.device)
     of_token = level[owners(batch.lengths)]
     before = torch.stack([model.read(batch.tokens[:, k], k) for k in range(model.levels - 1)])
     known = torch.arange(model.levels - 1, device=level.device)[:, None] < of_token
-    features = model(text, (before * known[..., None]).sum(0), layout)
-    loss, right = features.new_zeros(()), features.new_zeros(())
+    features = model(text, (before * known[..., None]).sum(0), layout, branch)
     for k in range(1, model.levels):
         rows = of_token == k
-        logits, target = model.logits(features[rows], k).float(), batch.tokens[rows, k]
-        loss = loss + F.cross_entropy(logits, target, reduction="sum")
-        right = right + (logits.argmax(1) == target).sum()
-    return {"residual": loss / mean_count(len(of_token)), "_right/residual": right / len(of_token)}
+        yield k, rows, model.logits(features[rows], k).float()
 
 
 def length_term(model: GeneratorModel, batch: TokenBatch) -> Tensor:

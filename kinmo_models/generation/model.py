@@ -9,8 +9,10 @@ learned token stands for that. Nothing is padded.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Final
+from itertools import zip_longest
+from typing import Final, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -59,6 +61,10 @@ class Layout:
         position = torch.arange(len(owner), device=device) - start[owner]
         tokens = packing.starts[packing.places][owner] + text[owner] + position
         return cls(packing, rows, tokens, position)
+
+
+# What stands beside the layers of a trunk: of what goes in (M, d), it makes what is added after each (M, d).
+Branch: TypeAlias = Callable[[Tensor, Layout], Iterable[Tensor]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,13 +128,17 @@ class Trunk(nn.Module):
         taken = torch.cat(there, 1)
         return TextTokens(torch.cat(parts, 1)[taken], taken.sum(1).cpu())
 
-    def forward(self, text: TextTokens, tokens: Tensor, layout: Layout) -> Tensor:
+    def forward(
+        self, text: TextTokens, tokens: Tensor, layout: Layout, branch: Branch | None = None
+    ) -> Tensor:
         """Transform token embeddings (N, token width) into (N, d), in the order given."""
         x = self.project_tokens(tokens)
         x = self.dropout(x + sinusoids(layout.position, x.shape[1]))
         x = torch.cat([text.rows, x]).index_select(0, layout.rows)
-        for layer in self.layers:
+        added = () if branch is None else branch(x, layout)
+        for layer, more in zip_longest(self.layers, added):
             x = layer(x, layout.packing)
+            x = x if more is None else x + more
         return x.index_select(0, layout.tokens)
 
 
@@ -144,10 +154,15 @@ class BaseTransformer(nn.Module):
         self.apply(_start)
 
     def forward(
-        self, text: TextTokens, tokens: Tensor, layout: Layout, wanted: Tensor | None = None
+        self,
+        text: TextTokens,
+        tokens: Tensor,
+        layout: Layout,
+        wanted: Tensor | None = None,
+        branch: Branch | None = None,
     ) -> Tensor:
         """Give logits (N, codes) of tokens (N,), or of those that are wanted: (k,) places or (N,) bool."""
-        x = self.trunk(text, self.embedding(tokens), layout)
+        x = self.trunk(text, self.embedding(tokens), layout, branch)
         logits: Tensor = self.head(x if wanted is None else x[wanted])
         return logits
 
@@ -187,9 +202,11 @@ class ResidualTransformer(nn.Module):
         """Give logits (n, codes) of a level."""
         return features @ self.tables[level].T
 
-    def forward(self, text: TextTokens, embedded: Tensor, layout: Layout) -> Tensor:
+    def forward(
+        self, text: TextTokens, embedded: Tensor, layout: Layout, branch: Branch | None = None
+    ) -> Tensor:
         """Transform the sum of the embedded levels before (N, token width) into features of its shape."""
-        features: Tensor = self.head(self.trunk(text, embedded, layout))
+        features: Tensor = self.head(self.trunk(text, embedded, layout, branch))
         return features
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ from kinmo_models.generation.model import (
     LEVELS,
     PLACES,
     BaseTransformer,
+    Branch,
     GeneratorModel,
     Layout,
     ResidualTransformer,
@@ -49,6 +51,26 @@ class Asked:
     seeds: Sequence[int]
     tokens: Tensor | None = None
     editable: Tensor | None = None
+
+
+class Control(Protocol):
+    """Stands beside the transformers while motions are written, and leads them."""
+
+    def base(self, tokens: Tensor, copies: int) -> Branch:
+        """Give the branch of a pass of the base transformer.
+
+        Args:
+            tokens: (N,) of the first level as the passes before have them; the mask where there is none yet.
+            copies: so many times the motions stand in the pass, one after the other.
+        """
+
+    def residual(self, tokens: Tensor, copies: int) -> Branch | None:
+        """Give the branch of a pass of the residual transformer; None leaves it alone.
+
+        Args:
+            tokens: (N, q) of the levels that are written.
+            copies: as in `base`.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +108,9 @@ def plan_passes(config: SamplingConfig, depth: int) -> list[Pass]:
 
 
 @torch.inference_mode()
-def sample(model: GeneratorModel, asked: Asked, config: SamplingConfig, level: str) -> Tensor:
+def sample(
+    model: GeneratorModel, asked: Asked, config: SamplingConfig, level: str, control: Control | None = None
+) -> Tensor:
     """Write the tokens of B motions.
 
     Args:
@@ -94,16 +118,17 @@ def sample(model: GeneratorModel, asked: Asked, config: SamplingConfig, level: s
         asked: texts, lengths, seeds, and what is to stay.
         config: passes, guidance, ...
         level: of text, "G", "GJ" or "GJI".
+        control: leads the transformers; None leaves them alone.
 
     Returns:
         (N, L) int64 tokens, the motions one after the other. Known tokens that are not editable are as
         given, at all levels.
     """
     depth, chance = LEVELS.index(level), _Chance(asked)
-    first = _write_base(model.base, asked, config, depth, chance)
+    first = _write_base(model.base, asked, config, depth, chance, control)
     tokens = first[:, None]
     if model.residual is not None:
-        tokens = _write_residual(model.residual, asked, config, depth, first, chance)
+        tokens = _write_residual(model.residual, asked, config, depth, first, chance, control)
     if asked.tokens is None or asked.editable is None:
         return tokens
     return torch.where(asked.editable[:, None], tokens, asked.tokens)
@@ -158,7 +183,12 @@ class _Guided:
 
 
 def _write_base(
-    model: BaseTransformer, asked: Asked, config: SamplingConfig, depth: int, chance: _Chance
+    model: BaseTransformer,
+    asked: Asked,
+    config: SamplingConfig,
+    depth: int,
+    chance: _Chance,
+    control: Control | None,
 ) -> Tensor:
     """Write the tokens (N,) of the first level."""
     lengths = asked.lengths.to(asked.latents.device)
@@ -176,7 +206,8 @@ def _write_base(
         wanted = (counts * step.share).round().long().clamp(min=1).minimum(counts)
         masked = lowest(sure.masked_fill(~candidates, torch.inf), owner, wanted)
         shown = tokens.masked_fill(masked, model.mask).repeat(guided.copies)
-        logits = guided.mix(model(text, shown, layout, masked.repeat(guided.copies)))
+        branch = None if control is None else control.base(tokens, guided.copies)
+        logits = guided.mix(model(text, shown, layout, masked.repeat(guided.copies), branch))
         drawn, probability = _draw(logits, chance.draw()[masked], config)
         tokens = tokens.masked_scatter(masked, drawn)
         sure = sure.masked_scatter(masked, probability)
@@ -202,10 +233,12 @@ def _write_residual(
     depth: int,
     first: Tensor,
     chance: _Chance,
+    control: Control | None,
 ) -> Tensor:
     """Write the tokens of the other levels: (N, L) with the first."""
     guided = _Guided(asked, depth, config.residual_guidance, None)
     tokens, embedded = [first], torch.zeros((), device=first.device)
+    before: list[Tensor] = []  # the levels that are written, as they stay
     text = model.text(guided.latents, guided.present, torch.ones_like(guided.latents[:, 0, 0]).long())
     layout = guided.layout(text)
     for level in range(1, model.levels):
@@ -213,8 +246,10 @@ def _write_residual(
         last = tokens[-1]
         if asked.tokens is not None and asked.editable is not None:
             last = torch.where(asked.editable, last, asked.tokens[:, level - 1])
+        before.append(last)
         embedded = embedded + model.read(last, level - 1)
-        features = model(text, embedded.repeat(guided.copies, 1), layout)
+        branch = None if control is None else control.residual(torch.stack(before, 1), guided.copies)
+        features = model(text, embedded.repeat(guided.copies, 1), layout, branch)
         drawn, _ = _draw(guided.mix(model.logits(features, level)), chance.draw(), config)
         tokens.append(drawn)
     return torch.stack(tokens, 1)

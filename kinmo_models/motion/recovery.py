@@ -32,7 +32,7 @@ def features_to_joints(features: Tensor) -> Tensor:
     if features.ndim < 2 or features.shape[-1] != NUM_FEATURES:
         raise ValueError(f"features have shape {tuple(features.shape)}, not (..., T, {NUM_FEATURES})")
     rows = features if features.dtype == torch.float64 else features.float()
-    heading = 2 * _sum_before(rows[..., _YAW])[..., 0]
+    heading = headings(rows)
     cosine, sine = heading.cos(), heading.sin()
     velocity = torch.zeros_like(rows[..., _VELOCITY])
     velocity[..., 1:, :] = rows[..., :-1, _VELOCITY]
@@ -43,6 +43,20 @@ def features_to_joints(features: Tensor) -> Tensor:
     others = torch.stack([x + root[..., :1], local[..., 1], z + root[..., 1:]], -1)
     pelvis = torch.stack([root[..., 0], rows[..., _HEIGHT][..., 0], root[..., 1]], -1)
     return torch.cat([pelvis[..., None, :], others], -2)
+
+
+def headings(features: Tensor) -> Tensor:
+    """Recover where the body faces: angles (..., T) about y from +z at first, of features (..., T, 263).
+
+    A facing frame's components become the world's by turning them by minus this angle.
+    """
+    return 2 * _sum_before(features[..., _YAW])[..., 0]
+
+
+def to_facing(vectors: Tensor, heading: Tensor) -> Tensor:
+    """Turn vectors (..., 3) of the world into the frame that the body faces, whose heading is (...)."""
+    x, z = _turned(vectors[..., 0], vectors[..., 2], heading.cos(), -heading.sin())
+    return torch.stack([x, vectors[..., 1], z], -1)
 
 
 _YAW: Final = BLOCKS["root_yaw_velocity"]

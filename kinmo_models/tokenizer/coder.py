@@ -56,7 +56,7 @@ class Coder:
             For each (n, levels) with n = T' // 4.
         """
         found = [np.empty((len(one) // UNIT, self.levels), np.int16) for one in features]
-        for places in _portions([len(one) for one in found]):
+        for places in portions([len(one) for one in found]):
             lengths = torch.tensor([len(found[place]) for place in places])
             padded = torch.zeros(len(places), int(lengths.max()) * UNIT, NUM_FEATURES)
             for row, place in zip(padded, places, strict=True):
@@ -85,7 +85,7 @@ class Coder:
         for one in tokens:
             self._check(one)
         found = [np.empty((len(one) * UNIT, NUM_FEATURES), np.float32) for one in tokens]
-        for places in _portions([len(one) for one in tokens]):
+        for places in portions([len(one) for one in tokens]):
             lengths = torch.tensor([len(tokens[place]) for place in places])
             padded = torch.full((len(places), int(lengths.max()), self.levels), -1)
             for row, place in zip(padded, places, strict=True):
@@ -134,7 +134,7 @@ class Coder:
             )
 
 
-def _portions(lengths: Sequence[int]) -> Iterator[list[int]]:
+def portions(lengths: Sequence[int]) -> Iterator[list[int]]:
     """Put motions of like length together; those without a token are left out."""
     order = [place for place in np.argsort(lengths, kind="stable").tolist() if lengths[place]]
     portion: list[int] = []

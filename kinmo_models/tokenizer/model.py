@@ -64,12 +64,12 @@ class _Stack(nn.ModuleList):
 
 
 class MotionEncoder(nn.Module):
-    """Convolutions that halve the frame rate twice."""
+    """Convolutions that halve the frame rate twice, of motions or of any other `inputs` numbers a frame."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig, inputs: int = NUM_FEATURES) -> None:
         super().__init__()
         width = config.width
-        self.first = _Convolution(NUM_FEATURES, width, 3, padding=1)
+        self.first = _Convolution(inputs, width, 3, padding=1)
         self.halve = nn.ModuleList(_Convolution(width, width, 4, stride=2, padding=1) for _ in range(2))
         self.stacks = nn.ModuleList(_Stack(config) for _ in range(2))
         self.last = _Convolution(width, config.code_width, 3, padding=1)
@@ -153,8 +153,8 @@ class TokenizerModel(nn.Module):
             sample_codebook_temp=quantiser.temperature,
             rotation_trick=False,
         )
-        self.encoder.apply(_start)
-        self.decoder.apply(_start)
+        self.encoder.apply(he_start)
+        self.decoder.apply(he_start)
         nn.init.zeros_(self.decoder.last.weight)
 
     @property
@@ -190,7 +190,7 @@ class TokenizerModel(nn.Module):
         return latents
 
 
-def _start(part: nn.Module) -> None:
+def he_start(part: nn.Module) -> None:
     """Give weights their first values; a part comes after those inside it (`nn.Module.apply`)."""
     if isinstance(part, nn.Conv1d):
         nn.init.kaiming_normal_(part.weight, nonlinearity="relu")

@@ -1,0 +1,184 @@
+"""The branches that lead a frozen generator along a path (KinMo, 3.4; after OmniControl).
+
+Symbols: B motions, n tokens and T = 4 n frames of the longest, N tokens of all of them one after the other, d
+the width of the generator.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from kinmo_annotate.schema.skeleton import NUM_JOINTS
+from kinmo_models.control.config import ModelConfig
+from kinmo_models.control.paths import JointPath
+from kinmo_models.generation.model import Branch, GeneratorModel, Layout, Trunk
+from kinmo_models.motion.recovery import features_to_joints, headings, to_facing
+from kinmo_models.tokenizer.coder import Coder
+from kinmo_models.tokenizer.config import UNIT
+from kinmo_models.tokenizer.config import ModelConfig as EncoderConfig
+from kinmo_models.tokenizer.model import MotionEncoder, he_start, token_mask
+
+_FINE_M: Final = 0.1  # below this the way to the path is told as it is, above by its logarithm
+_TOLD: Final = 7  # numbers of a joint in a frame: place, whether it is held, and the way there
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Paths of B motions.
+
+    Attributes:
+        positions: (B, T, 22, 3) metres; 0 where nothing is held.
+        held: (B, T, 22) bool; false behind a motion's end.
+        lengths: (B,) motion tokens of each, on the device of the others.
+    """
+
+    positions: Tensor
+    held: Tensor
+    lengths: Tensor
+
+    @property
+    def tokens(self) -> Tensor:
+        """Which of the n places of each motion have a token: (B, n)."""
+        return token_mask(self.lengths, self.held.shape[1] // UNIT)
+
+
+def wanted_of(paths: Sequence[JointPath], lengths: torch.Tensor, device: torch.device | str) -> Wanted:
+    """Put paths of motions with so many tokens (B,) into one batch."""
+    fitted = [path.fitted(int(lengths.max()) * UNIT) for path in paths]
+    positions, held = (
+        torch.from_numpy(np.stack(one)).to(device)
+        for one in ([path.positions for path in fitted], [path.held for path in fitted])
+    )
+    return Wanted(positions, held, lengths.to(device))
+
+
+class PathBranch(nn.Module):
+    """A trainable copy of a trunk's layers, told of the path; zero-initialised links bring back what it says.
+
+    Where a motion's path holds nothing, exactly nothing is added.
+    """
+
+    def __init__(self, config: ModelConfig, trunk: Trunk) -> None:
+        super().__init__()
+        width = trunk.project_tokens.out_features
+        sizes = EncoderConfig(
+            width=config.encoder_width, depth=config.encoder_depth, code_width=width, dropout=0.0
+        )
+        self.encoder = MotionEncoder(sizes, NUM_JOINTS * _TOLD)
+        self.encoder.apply(he_start)
+        self.layers = copy.deepcopy(trunk.layers).requires_grad_()
+        self.links = nn.ModuleList(_silent(width) for _ in trunk.layers)
+
+    def forward(self, wanted: Wanted, way: Tensor | None, copies: int = 1) -> Branch:
+        """Read paths, and give what stands beside the trunk in one pass.
+
+        Args:
+            wanted: the paths.
+            way: (B, T, 22, 3) from where the joints of what is written are to where they shall be, in the
+                frame that the body faces; None tells nothing of it.
+            copies: so many times the motions stand in the pass, one after the other.
+        """
+        held = wanted.held[..., None].float()
+        told = torch.zeros_like(wanted.positions) if way is None else (way / _FINE_M).asinh() * held
+        frames = torch.cat([wanted.positions * held, held, told], -1).flatten(2)
+        encoded = self.encoder(frames, wanted.lengths)[wanted.tokens].repeat(copies, 1)
+        active = wanted.held.flatten(1).any(1).float().repeat(copies)
+
+        def branch(x: Tensor, layout: Layout) -> Iterator[Tensor]:
+            packing = layout.packing
+            counts = active[packing.order[packing.sequence]][:, None]
+            x = x.index_add(0, layout.tokens, encoded)
+            for layer, link in zip(self.layers, self.links, strict=True):
+                x = layer(x, packing)
+                yield counts * link(x)
+
+        return branch
+
+
+class ControlModel(nn.Module):
+    """Branches for both transformers of a generator: what a training learns and a checkpoint holds."""
+
+    def __init__(self, config: ModelConfig, generator: GeneratorModel) -> None:
+        super().__init__()
+        self.feedback = config.feedback
+        self.base = PathBranch(config, generator.base.trunk)
+        residual = generator.residual if config.residual else None
+        self.residual = None if residual is None else PathBranch(config, residual.trunk)
+
+
+def _silent(width: int) -> nn.Linear:
+    """Make a layer that gives 0 until it has learned something."""
+    layer = nn.Linear(width, width)
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+class Sight:
+    """Where the joints of tokens are, and how far that is from paths."""
+
+    def __init__(self, coder: Coder) -> None:
+        self._coder = coder
+
+    def embed(self, tokens: Tensor, wanted: Wanted) -> Tensor:
+        """Sum the codes of tokens (N, q), -1 for nothing: (B, n, code width), 0 behind a motion's end."""
+        padded = tokens.new_full((*wanted.tokens.shape, self._coder.levels), -1)
+        padded[..., : tokens.shape[1]][wanted.tokens] = tokens
+        return self._coder.embed(padded) * wanted.tokens[..., None]
+
+    def padded(self, codes: Tensor, wanted: Wanted) -> Tensor:
+        """Put what tokens stand for (N, code width) where they are: (B, n, code width), differentiable."""
+        padded = codes.new_zeros(*wanted.tokens.shape, codes.shape[1])
+        return padded.index_put((wanted.tokens,), codes)
+
+    def features(self, latents: Tensor, wanted: Wanted) -> Tensor:
+        """Decode (B, n, code width), differentiable: (B, T, 263), not normalised."""
+        decoded = self._coder.decode_latents(latents, wanted.lengths)
+        return self._coder.statistics.denormalise(decoded.float())
+
+    def joints(self, latents: Tensor, wanted: Wanted) -> Tensor:
+        """Recover joints (B, T, 22, 3) of latents (B, n, code width), differentiable."""
+        return features_to_joints(self.features(latents, wanted))
+
+    @torch.no_grad()
+    def way(self, tokens: Tensor, wanted: Wanted) -> Tensor:
+        """Tell what tokens (N, q) lack to meet the paths (B, T, 22, 3), in the frame that the body faces."""
+        rows = self.features(self.embed(tokens, wanted), wanted)
+        return to_facing(wanted.positions - features_to_joints(rows), headings(rows)[..., None])
+
+
+class PathControl:
+    """Leads the passes of sampling (`kinmo_models.generation.sample.Control`).
+
+    Attributes:
+        decodes: decoder passes so far.
+    """
+
+    def __init__(self, model: ControlModel, sight: Sight, wanted: Wanted, mask: int) -> None:
+        self._model, self._sight, self._wanted, self._mask = model, sight, wanted, mask
+        self.decodes = 0
+
+    def base(self, tokens: Tensor, copies: int) -> Branch:
+        """See `Control`."""
+        written = tokens.masked_fill(tokens == self._mask, -1)[:, None]
+        return self._model.base(self._wanted, self._way(written), copies)
+
+    def residual(self, tokens: Tensor, copies: int) -> Branch | None:
+        """See `Control`."""
+        if self._model.residual is None:
+            return None
+        branch: Branch = self._model.residual(self._wanted, self._way(tokens), copies)
+        return branch
+
+    def _way(self, tokens: Tensor) -> Tensor | None:
+        if not self._model.feedback:
+            return None
+        self.decodes += 1
+        return self._sight.way(tokens, self._wanted)

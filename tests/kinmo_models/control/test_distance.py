@@ -1,0 +1,73 @@
+"""Eq. 6: its value, and its gradients through recovery and decoder against finite differences."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from kinmo_annotate.schema.features import NUM_FEATURES
+from kinmo_annotate.schema.features import features_to_joints as in_numpy
+from kinmo_models.control.distance import path_error
+from kinmo_models.motion.recovery import features_to_joints, headings, to_facing
+from kinmo_models.tokenizer.coder import Coder
+
+
+def made_up(frames: int = 12, motions: int = 2) -> torch.Tensor:
+    random = torch.Generator().manual_seed(2)
+    return 0.3 * torch.randn(motions, frames, NUM_FEATURES, generator=random, dtype=torch.float64)
+
+
+def test_it_is_the_mean_square_over_what_is_held():
+    joints, wanted = torch.zeros(2, 3, 22, 3), torch.zeros(2, 3, 22, 3)
+    held = torch.zeros(2, 3, 22, dtype=torch.bool)
+    wanted[0, 1, 4] = torch.tensor([0.0, 3.0, 4.0])
+    held[0, 1, 4] = held[0, 2, 0] = True
+    torch.testing.assert_close(path_error(joints, wanted, held), torch.tensor([12.5, 0.0]))
+    near = path_error(joints, wanted, held, squared=False)
+    torch.testing.assert_close(near, torch.tensor([2.5, 0.0]), atol=0.01, rtol=0)
+
+
+def test_gradients_by_features_are_those_of_finite_differences():
+    features, held = made_up().requires_grad_(), torch.rand(2, 12, 22) < 0.2
+    wanted = torch.randn(2, 12, 22, 3, dtype=torch.float64)
+
+    def error(rows: torch.Tensor) -> torch.Tensor:
+        return path_error(features_to_joints(rows), wanted, held)
+
+    assert torch.autograd.gradcheck(error, (features,), fast_mode=True)
+
+
+def test_gradients_through_the_decoder_are_those_of_finite_differences(coder: Coder):
+    coder.model.double()
+    held, wanted = torch.rand(1, 16, 22) < 0.2, torch.randn(1, 16, 22, 3, dtype=torch.float64)
+    mean, std = (torch.from_numpy(one).double() for one in (coder.statistics.mean, coder.statistics.std))
+
+    def error(latents: torch.Tensor) -> torch.Tensor:
+        rows = coder.decode_latents(latents) * std + mean
+        return path_error(features_to_joints(rows), wanted, held).sum()
+
+    latents = torch.randn(1, 4, coder.width, dtype=torch.float64).requires_grad_()
+    (gradient,) = torch.autograd.grad(error(latents), latents)
+    step = 1e-6
+    for place, number in ((0, 0), (1, 3), (3, coder.width - 1)):
+        apart = torch.zeros_like(latents)
+        apart[0, place, number] = step
+        with torch.no_grad():
+            slope = (error(latents + apart) - error(latents - apart)) / (2 * step)
+        torch.testing.assert_close(slope, gradient[0, place, number], rtol=1e-4, atol=1e-8)
+
+
+def test_recovered_positions_are_those_of_numpy():
+    features = made_up(frames=40).numpy()
+    for rows in features:
+        np.testing.assert_allclose(
+            features_to_joints(torch.from_numpy(rows)).numpy(), in_numpy(rows), atol=1e-5
+        )
+
+
+def test_vectors_are_turned_into_the_frame_that_the_body_faces():
+    features = made_up()
+    joints, heading = features_to_joints(features), headings(features)
+    local = to_facing(joints - joints[..., :1, :], heading[..., None])
+    bones = features[..., 4:67].unflatten(-1, (21, 3))
+    torch.testing.assert_close(local[..., 1:, ::2], bones[..., ::2])  # features hold x and z so
