@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ._common import FAILED, JsonOption, console, fail, print_json
+from .evaluate_editing import editing
 from .evaluate_evaluator import evaluator
 from .evaluate_generation import generation
 from .evaluate_retrieval import retrieval
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="Measure how right descriptions are, and models.")
 app.command()(retrieval)
 app.command()(generation)
+app.command()(editing)
 app.command()(evaluator)
 app.command()(tokenizer)
 

@@ -96,7 +96,7 @@ def generate(
     opened = Generator.from_pretrained(model)
     prompts = with_seeds([_with_seed(one, seed) for one in asked], count)
     _check(opened, prompts, level)
-    sampling = _sampling(opened, sets or [])
+    sampling = read_sampling(opened, sets or [])
     written = []
     add = _writer(out, suffixes, single, force)
     with stages(as_json) as told:
@@ -156,7 +156,8 @@ def check_levels(asked: Sequence[str], known: Sequence[str]) -> None:
             fail(reason, "Choose another --level.", WRONG_USAGE)
 
 
-def _sampling(model: Generator, sets: list[str]) -> SamplingConfig:
+def read_sampling(model: Generator, sets: list[str]) -> SamplingConfig:
+    """Give the model's settings of sampling with those of the command line laid over them."""
     from kinmo_models.generation.config import SamplingConfig
     from kinmo_models.training.config import plain, resolve
 

@@ -26,6 +26,7 @@ GROUPS: Final = {
     "index": "Encode the motions of a dataset with a trained model, for search.",
     "search": "Find motions by what is said of them, or by a motion like them.",
     "generate": "Write motions from text.",
+    "edit": "Change motions: in time, under other texts, or in some joint groups.",
     "play": "Play motions in the browser.",
 }
 

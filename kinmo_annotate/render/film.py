@@ -53,8 +53,14 @@ def film(
     """
     check_film(path)
     check_joints(joints, str(path))
+    write_frames(figure_frames(joints, fps, caption, keyframes), path, fps)
+
+
+def write_frames(frames: Iterator[Image.Image], path: Path, fps: float = FPS) -> None:
+    """Write pictures of one, even size as a film; arguments and errors are those of `film`."""
+    check_film(path)
     write = _write_gif if path.suffix.lower() == ".gif" else _mp4_writer()
-    atomic_write(path, lambda file: write(figure_frames(joints, fps, caption, keyframes), file, fps))
+    atomic_write(path, lambda file: write(frames, file, fps))
 
 
 def check_film(path: Path) -> None:
