@@ -209,12 +209,6 @@ def others_than(groups: Sequence[str]) -> tuple[str, ...]:
     return tuple(name for name in GROUP_NAMES if name not in groups)
 
 
-def groups_of(fields: Sequence[str]) -> tuple[str, ...]:
-    """Name the groups that fields speak of; a pair speaks of both of its groups."""
-    said = {name for field in fields for name in field.split("__")}
-    return tuple(name for name in GROUP_NAMES if name in said)
-
-
 def _extended(rows: Features, canvas: Canvas) -> Features:
     """Give the decoded rows, and after them those that no token stands for, moved as the last one was."""
     moved = rows[-1] - canvas.decoded[len(rows) - 1]
