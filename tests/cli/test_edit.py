@@ -74,7 +74,7 @@ def test_a_motion_is_edited_in_every_way(run: Path, dataset: Path, walk: Path, t
     assert found(walk, *here, "--append", "a person sits", "--seconds", 1)["seconds"] == 3.0
     blended = found(walk, *here, "--blend", walk, "--prompt", "a person stands", "--seconds", 0.6)
     assert blended["seconds"] == pytest.approx(2.0 + 0.6 + 2.1)
-    code, said = edit("--row", dataset, "000003", *here)
+    code, said = edit("--row", dataset, "000004", *here)
     assert code == 0, said
     assert "tokens written" in said
     assert "next: kinmo play" in said
@@ -100,7 +100,7 @@ def test_a_reasoner_carries_out_an_instruction(
     monkeypatch.setitem(sys.modules, "kinmo_models.reasoner", ModuleType("kinmo_models.reasoner"))
     monkeypatch.setitem(sys.modules, "kinmo_models.reasoner.reasoner", module)
     said = ["--instruction", "wave the left hand", "--reasoner", "there", "--hold", "others"]
-    one = found("--row", dataset, "000003", "--model", run, "--out", tmp_path / "new.npy", *said)
+    one = found("--row", dataset, "000004", "--model", run, "--out", tmp_path / "new.npy", *said)
     assert asked[0][2] == "wave the left hand"
     assert one["prompt"].endswith("and waves")
     assert one["fields"]["left_arm"] == "The left arm waves."

@@ -16,6 +16,7 @@ from kinmo_models.generation.generator import Generator
 from kinmo_models.generation.model import PLACES, GeneratorModel
 
 CODES, LEVELS, WIDTH, MOST = 24, 3, 12, 20
+LEFT_WRIST_Y = 4 + 3 * 19 + 1  # column of the features
 
 
 class MadeUpCoder:
@@ -96,7 +97,7 @@ def retriever() -> SimpleNamespace:
     """One that finds a motion more like any text the more its left arm is up."""
 
     def encode(features: Sequence[np.ndarray]) -> np.ndarray:
-        return np.array([[one[:, 60].mean()] for one in features])
+        return np.array([[one[:, LEFT_WRIST_Y].mean()] for one in features])
 
     return SimpleNamespace(
         levels=("G", "GJ", "GJI"),
