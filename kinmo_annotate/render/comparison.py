@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +23,7 @@ _PANELS = 8
 _TEXT_PX = 20
 _LEGEND_HEIGHT = 60
 _FILM_SIZE = (420, 420)
+_NEAR = 3  # frames by which a motion may be shorter and still have its last one in the last panel
 
 
 @dataclass(frozen=True)
@@ -77,8 +77,9 @@ def _legend() -> Image.Image:
 
 def _row(motion: Compared, frames: Sequence[int], fps: float) -> list[Image.Image]:
     """Draw a motion's text, and its panels at the frames that it has."""
-    marked = np.zeros(len(motion.joints), bool) if motion.marked is None else motion.marked
-    panels = {frame: bool(marked[frame]) for frame in frames if frame < len(motion.joints)}
+    last = len(motion.joints) - 1
+    marked = np.zeros(last + 1, bool) if motion.marked is None else motion.marked
+    panels = {min(frame, last): bool(marked[min(frame, last)]) for frame in frames if frame <= last + _NEAR}
     lines = wrap(motion.text, INNER, _TEXT_PX)
     head = Image.new("RGB", (INNER, 28 * len(lines)), WHITE)
     pen = ImageDraw.Draw(head)
@@ -90,21 +91,11 @@ def _row(motion: Compared, frames: Sequence[int], fps: float) -> list[Image.Imag
 def _film_frames(motions: Sequence[Compared], fps: float) -> Iterator[Image.Image]:
     """Put the films of motions beside each other; one that ends stays at its last frame."""
     longest = max(len(motion.joints) for motion in motions)
-    films = [
-        chain(figure_frames(motion.joints, fps, motion.text, size=_FILM_SIZE), _none_left(longest))
-        for motion in motions
-    ]
-    last: list[Image.Image] = []
+    films = [figure_frames(motion.joints, fps, motion.text, size=_FILM_SIZE) for motion in motions]
+    shown = [next(film) for film in films]
     for _ in range(longest):
-        shown = [next(film) for film in films]
-        last = [new or old for new, old in zip(shown, last or shown, strict=True) if new or old]
-        width, height = sum(image.width for image in last), max(image.height for image in last)
-        page = Image.new("RGB", (width, height), WHITE)
-        for number, image in enumerate(last):
+        page = Image.new("RGB", (_FILM_SIZE[0] * len(shown), max(one.height for one in shown)), WHITE)
+        for number, image in enumerate(shown):
             page.paste(image, (number * _FILM_SIZE[0], 0))
         yield page
-
-
-def _none_left(count: int) -> Iterator[None]:
-    """Give nothing, so many times."""
-    yield from (None for _ in range(count))
+        shown = [next(film, last) for film, last in zip(films, shown, strict=True)]

@@ -139,5 +139,10 @@ def _whole(canvas: Canvas) -> Canvas:
 def _joined(first: Canvas, second: Canvas) -> Canvas:
     """Put one behind the other."""
     first = _whole(first)
-    parts = zip(*((one.rows, one.decoded, one.tokens, one.editable) for one in (first, second)), strict=True)
-    return Canvas(*(np.concatenate(part) for part in parts), first.where)
+    return Canvas(
+        np.concatenate([first.rows, second.rows]),
+        np.concatenate([first.decoded, second.decoded]),
+        np.concatenate([first.tokens, second.tokens]),
+        np.concatenate([first.editable, second.editable]),
+        first.where,
+    )

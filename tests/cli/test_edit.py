@@ -14,7 +14,7 @@ from kinmo_cli import main
 from typer.testing import CliRunner
 
 from kinmo_models.generation.config import load_config as of_generator
-from kinmo_models.generation.train import train_generator
+from kinmo_models.generation.train import Parts, train_generation
 from kinmo_models.tokenizer.config import load_config as of_tokenizer
 from kinmo_models.tokenizer.train import train_tokenizer
 
@@ -35,7 +35,7 @@ def run(dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     train_tokenizer(dataset, tmp_path / "coder", of_tokenizer("tiny", [*sizes, *coder]))
     writer = ["model.heads=2", "model.layers=1", "model.inner=16", "model.token_width=8", "data.min_frames=8"]
     settings = of_generator("tiny", [*sizes, *writer])
-    train_generator(dataset, tmp_path / "run", settings, tmp_path / "coder")
+    train_generation(dataset, tmp_path / "run", settings, Parts(tmp_path / "coder", None))
     return tmp_path / "run"
 
 
