@@ -112,7 +112,7 @@ def edit(
     ] = None,
     tries: Annotated[int, typer.Option(min=1, help="Attempts; the one most like its texts is kept.")] = 1,
     refine: Annotated[
-        int, typer.Option("--refine", min=0, help="Decoder passes in which control pulls held groups back.")
+        int, typer.Option("--refine", min=0, help="Decoder passes of control with --hold.")
     ] = 0,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same motion.")] = 0,
     compare: Annotated[
@@ -227,7 +227,8 @@ def _written(
     """Write the motion; say what it is, where, and how far the edit reached."""
     from kinmo_annotate.motion_out import MotionOut, write_motion
     from kinmo_annotate.schema.skeleton import FPS
-    from kinmo_models.editing.evaluate import moved_outside, seam_jump
+    from kinmo_models.editing.evaluate import moved_outside
+    from kinmo_models.editing.measure import seam_jump
 
     edit = found.edit
     if out is None:
@@ -237,7 +238,7 @@ def _written(
     write_motion(replace(shown, features=found.features if features else None), out)
     if compare is not None:
         _compare(found, compare, opened)
-    moved, jump = moved_outside(found), seam_jump(found)
+    moved, jump = moved_outside(found), seam_jump(edit.canvas, found.joints)
     return {
         "source": opened.name,
         "prompt": edit.prompt.caption,
@@ -266,7 +267,7 @@ def _compare(found: Edited, path: Path, opened: Opened) -> None:
 
 def _tell(written: dict[str, Any], opened: Opened, out: Path | None) -> None:
     """Say what was written, and how far the edit reached."""
-    from kinmo_models.editing.evaluate import MOST_JUMP
+    from kinmo_models.editing.measure import MOST_JUMP
 
     counts = f"{written['written_tokens']} of {written['tokens']} tokens written"
     lines = [

@@ -45,12 +45,12 @@ def editing(
         Pools, typer.Option(help="standard: any motions, as T2M; distinct: no two that are alike.")
     ] = Pools.distinct,
     pool: Annotated[int, typer.Option(help="Motions of a pool of R-precision.", min=2)] = 32,
-    vectors: VectorsOption = None,
-    statistics: StatisticsOption = None,
-    texts: TextsOption = None,
     cache: Annotated[
         Path | None, typer.Option("--cache", "--cache-dir", help="Where features and embeddings are kept.")
     ] = None,
+    vectors: VectorsOption = None,
+    statistics: StatisticsOption = None,
+    texts: TextsOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Edit motions of a split in a reproducible way, and measure what comes out.
@@ -185,7 +185,8 @@ def _score(
 def _show(
     stamp: dict[str, Any], reaches: list[Reach], figures: list[Figure], meta: dict[str, Any], as_json: bool
 ) -> None:
-    from kinmo_models.editing.evaluate import MOST_JUMP, NOTES
+    from kinmo_models.editing.evaluate import NOTES
+    from kinmo_models.editing.measure import MOST_JUMP
     from kinmo_models.evaluator.score import Scores
 
     scores = Scores(stamp, figures, list(NOTES))
@@ -203,6 +204,9 @@ def _show(
             _percent(one.jumps_above),
         )  # fmt: skip
     console().print(table)
+    for one in (reach for reach in reaches if reach.found_by_group):
+        shares = ", ".join(f"{group} {_percent(share)}" for group, share in one.found_by_group.items())
+        console().print(f"change found, {one.edits}: {shares}", markup=False)
     show_scores(scores)
 
 

@@ -18,7 +18,7 @@ from kinmo_annotate.schema.records import MotionError, check_joints
 from kinmo_annotate.schema.shards import atomic_write
 from kinmo_annotate.schema.skeleton import FPS
 
-MOST_COMPARED = 4
+MOST_COMPARED = 6
 _PANELS = 8
 _TEXT_PX = 20
 _LEGEND_HEIGHT = 60
@@ -45,7 +45,7 @@ def comparison(motions: Sequence[Compared], path: Path, fps: float = FPS) -> Non
     """Show motions side by side, at the same times.
 
     Args:
-        motions: 1 to 4 of them.
+        motions: 1 to 6 of them.
         path: a picture (.png, .jpg, .webp) or a film (.gif, .mp4); replaced whole or not at all.
         fps: frames per second.
 

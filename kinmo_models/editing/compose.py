@@ -64,6 +64,27 @@ def compose_in_time(rows: Features, before: Features, after: Features, edited: N
     return mixed
 
 
+def smooth_seams(rows: Features, edited: NDArray[np.bool_]) -> Features:
+    """Take a little of the sharpest turns out of a motion where an edit meets what stays.
+
+    Args:
+        rows: (T, 263), not normalised.
+        edited: (T,) which rows were written anew.
+
+    Returns:
+        (T, 263) with each number averaged over three rows at a seam, less so away from it, and not at all
+        from `FADE` rows on. Contacts stay.
+    """
+    _, inside = _nearest(edited)
+    _, outside = _nearest(~edited)
+    share = _fall(2 * np.maximum(np.maximum(inside, outside) - 1, 0))[:, None]
+    padded = np.concatenate([rows[:1], rows, rows[-1:]])
+    mean = 0.25 * padded[:-2] + 0.5 * rows + 0.25 * padded[2:]
+    smooth = np.where(share > 0, rows + share * (mean - rows), rows).astype(np.float32)
+    smooth[:, BLOCKS["contacts"]] = rows[:, BLOCKS["contacts"]]
+    return smooth
+
+
 def _nearest(marked: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Give for each of T rows the nearest that is marked, and how far it is."""
     places = np.flatnonzero(marked)

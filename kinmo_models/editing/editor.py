@@ -4,15 +4,17 @@
     edit = Edit(within(canvas, 1.0, 2.5), Prompt("a person waves with the left hand"))
     Editor(generator).edit([edit])[0].joints
 
-Tokens that an edit does not write stay bit for bit. Groups that are held are brought to the source's joints
-by test-time optimisation (`steps`), where it is asked for, and are then taken from the source
-(`compose_groups`).
+Tokens that an edit does not write stay bit for bit. Groups that are held are taken from the source
+(`compose_groups`). Where refinement is asked for (`steps`), the embedding of the tokens is then moved until
+the decoder gives the body so composed, as far as it can, and what it gives is composed again: the groups
+that were written become those of a body whose other groups move as the source's do.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +26,8 @@ from kinmo_models.control.paths import JointPath
 from kinmo_models.control.refine import refine
 from kinmo_models.data.cache import Progress
 from kinmo_models.editing.canvas import Canvas
-from kinmo_models.editing.compose import compose_groups, compose_in_time
+from kinmo_models.editing.compose import compose_groups, compose_in_time, smooth_seams
+from kinmo_models.editing.measure import MOST_JUMP, seam_jump
 from kinmo_models.generation.config import SamplingConfig
 from kinmo_models.generation.generator import Generated, Generator, Known, Prompt
 from kinmo_models.retrieval.retriever import Retriever
@@ -32,6 +35,8 @@ from kinmo_models.tokenizer.coder import Features
 from kinmo_models.tokenizer.config import UNIT
 
 Joints = NDArray[np.float32]
+
+_SMOOTHED: Final = 12  # times at most
 
 
 @dataclass(frozen=True)
@@ -102,8 +107,7 @@ class Editor:
             level: of text, as of `Generator.generate`.
             tries: attempts of each, with seeds that follow on its own; the one that the retrieval model finds
                 most like the texts is kept.
-            steps: passes through the decoder in which held groups are brought to the source's joints before
-                they are taken from it; 0 leaves that out.
+            steps: passes through the decoder of that refinement; 0 leaves it out.
             sampling: as of `Generator.generate`.
             progress: told of what is done.
 
@@ -133,12 +137,13 @@ class Editor:
         kept = written[self._best(written)]
         canvas = edit.canvas
         rows = compose_in_time(canvas.rows, canvas.decoded, _extended(kept.features, canvas), canvas.edited)
+        rows = _smooth(rows, canvas)
         joints = features_to_joints(rows)
         if edit.held:
             source = features_to_joints(canvas.rows)
-            if steps:
-                joints = self._refined(kept, joints, source, edit.held, steps)
             joints = compose_groups(source, joints, edit.held)
+            if steps:
+                joints = compose_groups(source, self._refined(kept, joints, steps), edit.held)
             rows = joints_to_features(_one_more(joints), canvas.where)
         return Edited(edit, kept.level, kept.prompt.seed, kept.tokens, rows, joints)
 
@@ -153,13 +158,10 @@ class Editor:
         motions = self.retriever.encode_features([one.features for one in written])
         return int((motions @ text[0]).argmax())
 
-    def _refined(
-        self, kept: Generated, joints: Joints, source: Joints, held: Sequence[str], steps: int
-    ) -> Joints:
-        """Bring the held joints to the source's (KinMo, Eq. 6), as far as tokens go."""
+    def _refined(self, kept: Generated, joints: Joints, steps: int) -> Joints:
+        """Bring what was written to where composition puts it (KinMo, Eq. 6), as far as the decoder goes."""
         count = len(kept.tokens) * UNIT
-        which = [joint for name in held for joint in GROUPS[name]]
-        path = JointPath.of(source[:count], which)
+        path = JointPath.of(joints[:count])
         rows = refine(self.generator.tokenizer, [kept.tokens], [path], steps)[0]
         return np.concatenate([features_to_joints(rows), joints[count:]])
 
@@ -207,6 +209,16 @@ def told_fields(fields: Mapping[str, str] | None, held: Sequence[str]) -> dict[s
 def others_than(groups: Sequence[str]) -> tuple[str, ...]:
     """Name the groups that are not among these."""
     return tuple(name for name in GROUP_NAMES if name not in groups)
+
+
+def _smooth(rows: Features, canvas: Canvas) -> Features:
+    """Take the sharpest turns out of seams, as long as velocity jumps there more than it may."""
+    for _ in range(_SMOOTHED):
+        jump = seam_jump(canvas, features_to_joints(rows))
+        if jump is None or jump <= MOST_JUMP:
+            break
+        rows = smooth_seams(rows, canvas.edited)
+    return rows
 
 
 def _extended(rows: Features, canvas: Canvas) -> Features:

@@ -20,11 +20,10 @@ from kinmo_models.data.pairs import Pairs
 from kinmo_models.editing.canvas import all_of, open_canvas, within
 from kinmo_models.editing.cases import Case, IsTrue
 from kinmo_models.editing.editor import Edit, Edited, Editor, others_than
-from kinmo_models.editing.measure import at_seams, moved_in_body, moved_in_world, velocity_jumps
+from kinmo_models.editing.measure import MOST_JUMP, moved_in_body, moved_in_world, seam_jump
 from kinmo_models.generation.generator import Prompt
 
 LEVEL_NAMES: Final = {"G": "G", "GJ": "G+J", "GJI": "G+J+I"}
-MOST_JUMP: Final = 1.5  # of a seam, times the motion's own largest
 NOTES: Final = (
     "edits are made from the split: group edits ask for what a group does alone in another motion and hold"
     " the other groups; time edits write a random span under the texts of another motion",
@@ -43,6 +42,7 @@ class Reach:
         edits: whose, such as "group edits, G".
         count: how many.
         found: share of them in which the fact check finds what was asked; None of time edits.
+        found_by_group: the same of the edits of each group.
         moved_mm: mean over the edits of how far joints outside moved.
         moved_most_mm: of the edit in which they moved farthest on average.
         tokens_kept: share of the edits whose tokens outside are the source's, bit for bit.
@@ -54,6 +54,7 @@ class Reach:
     edits: str
     count: int
     found: float | None
+    found_by_group: dict[str, float]
     moved_mm: float | None
     moved_most_mm: float | None
     tokens_kept: float
@@ -136,17 +137,18 @@ def measure(name: str, cases: Sequence[Case], edited: Sequence[Edited], is_true:
         is_true: the fact check.
     """
     moved = [one for one in map(moved_outside, edited) if one is not None]
-    jumps = [one for one in map(seam_jump, edited) if one is not None]
+    jumps = [one for one in map(_jump, edited) if one is not None]
     kept = [_kept(one) for one in edited]
-    found = [
-        is_true(one.features, case.group, case.fields[case.group])
-        for case, one in zip(cases, edited, strict=True)
-        if case.group
-    ]
+    found: dict[str, list[bool]] = {}
+    for case, one in zip(cases, edited, strict=True):
+        if case.group:
+            true = is_true(one.features, case.group, case.fields[case.group])
+            found.setdefault(case.group, []).append(true)
     return Reach(
         name,
         len(edited),
-        float(np.mean(found)) if found else None,
+        float(np.mean([true for of_group in found.values() for true in of_group])) if found else None,
+        {group: float(np.mean(of_group)) for group, of_group in found.items()},
         1000 * float(np.mean(moved)) if moved else None,
         1000 * max(moved) if moved else None,
         float(np.mean(kept)),
@@ -167,19 +169,8 @@ def moved_outside(one: Edited) -> float | None:
     return float(moved_in_body(canvas.rows, one.features)[outside].mean())
 
 
-def seam_jump(one: Edited) -> float | None:
-    """Give the largest change of velocity at the seams, in the largest that the motion has elsewhere.
-
-    The motion is the source and what was made of it, away from the seams. None where there is no seam.
-    """
-    canvas = one.edit.canvas
-    seams = at_seams(canvas.edited)
-    if not seams.any():
-        return None
-    here = velocity_jumps(one.joints)
-    there = np.abs(canvas.rows).sum(axis=1).all()  # else there is no source in the place of what was added
-    own = velocity_jumps(features_to_joints(canvas.rows)) if there else np.zeros(1)
-    return float(here[seams].max() / max(own.max(), here[~seams].max(initial=0.0), 1e-9))
+def _jump(one: Edited) -> float | None:
+    return seam_jump(one.edit.canvas, one.joints)
 
 
 def _kept(one: Edited) -> bool:

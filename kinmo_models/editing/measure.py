@@ -6,15 +6,19 @@ Symbols: T frames, 20 a second.
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kinmo_annotate.schema.features import BLOCKS
+from kinmo_annotate.schema.features import BLOCKS, features_to_joints
 from kinmo_annotate.schema.skeleton import FPS, GROUPS, NUM_JOINTS, UP
+from kinmo_models.editing.canvas import Canvas
 
 Features = NDArray[np.float32]
 Joints = NDArray[np.floating]
+
+MOST_JUMP: Final = 1.5  # of a seam, times the motion's own largest
 
 
 def moved_in_body(before: Features, after: Features) -> NDArray[np.float64]:
@@ -76,3 +80,24 @@ def at_seams(edited: NDArray[np.bool_]) -> NDArray[np.bool_]:
     for place in np.flatnonzero(np.diff(edited.astype(int))) + 1:
         near[max(0, place - 2) : place + 2] = True
     return near
+
+
+def seam_jump(canvas: Canvas, joints: Joints) -> float | None:
+    """Give the largest change of velocity at the seams, in the largest that the motion has elsewhere.
+
+    The motion is the source and what was made of it, away from the seams.
+
+    Args:
+        canvas: the source, and what was written of it.
+        joints: (T, 22, 3) metres, the result.
+
+    Returns:
+        None where there is no seam.
+    """
+    seams = at_seams(canvas.edited)
+    if not seams.any():
+        return None
+    here = velocity_jumps(joints)
+    there = np.abs(canvas.rows).sum(axis=1).all()  # else there is no source in the place of what was added
+    own = velocity_jumps(features_to_joints(canvas.rows)) if there else np.zeros(1)
+    return float(here[seams].max() / max(own.max(), here[~seams].max(initial=0.0), 1e-9))

@@ -31,10 +31,10 @@ def run(dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A generator as small as can be."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
     sizes = ["model.width=16", "training.epochs=1", "data.batch_size=4"]
-    coder = ["model.code_width=8", "model.depth=1", "model.levels=2", "model.codes=8", "data.window=16"]
-    train_tokenizer(dataset, tmp_path / "coder", of_tokenizer("tiny", [*sizes, *coder]))
+    coder = ["model.code_width=8", "model.depth=1", "model.levels=2", "model.codes=8"]
+    train_tokenizer(dataset, tmp_path / "coder", of_tokenizer("tiny", [*coder, *sizes, "data.window=16"]))
     writer = ["model.heads=2", "model.layers=1", "model.inner=16", "model.token_width=8", "data.min_frames=8"]
-    settings = of_generator("tiny", [*sizes, *writer])
+    settings = of_generator("tiny", [*writer, *sizes])
     train_generation(dataset, tmp_path / "run", settings, Parts(tmp_path / "coder", None))
     return tmp_path / "run"
 

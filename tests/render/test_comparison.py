@@ -45,9 +45,9 @@ def test_a_film_lasts_as_long_as_the_longest(two, tmp_path: Path):
 
 
 def test_what_cannot_be_shown_is_refused(two, tmp_path: Path):
-    with pytest.raises(MotionError, match="Give 1 to 4"):
-        comparison(two * 3, tmp_path / "six.png")
-    with pytest.raises(MotionError, match="Give 1 to 4"):
+    with pytest.raises(MotionError, match="Give 1 to 6"):
+        comparison(two * 4, tmp_path / "eight.png")
+    with pytest.raises(MotionError, match="Give 1 to 6"):
         comparison([], tmp_path / "none.png")
     with pytest.raises(MotionError, match="a comparison cannot have"):
         comparison(two, tmp_path / "two.bvh")

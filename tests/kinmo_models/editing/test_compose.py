@@ -8,7 +8,7 @@ import pytest
 from kinmo_annotate.schema.features import BLOCKS, features_to_joints
 from kinmo_annotate.schema.rotations import quat_rotate
 from kinmo_annotate.schema.skeleton import GROUP_NAMES, GROUPS, JOINT, PARENTS
-from kinmo_models.editing.compose import FADE, compose_groups, compose_in_time, turn_between
+from kinmo_models.editing.compose import FADE, compose_groups, compose_in_time, smooth_seams, turn_between
 
 CONTACTS = BLOCKS["contacts"]
 
@@ -55,6 +55,19 @@ def test_an_edit_of_nothing_and_of_all(parts):
     motion, before, after, edited = parts
     np.testing.assert_array_equal(compose_in_time(motion, before, after, edited & False), motion)
     np.testing.assert_array_equal(compose_in_time(motion, before, after, edited | True), after)
+
+
+def test_a_seam_that_jumps_becomes_smoother_and_nothing_else_moves(parts):
+    motion, _, _, edited = parts
+    torn = motion.copy()
+    torn[edited] += 0.2
+    smooth = smooth_seams(torn, edited)
+    turns = [np.abs(np.diff(one[:, 4:67], n=2, axis=0)).max() for one in (torn, smooth)]
+    assert turns[1] < 0.6 * turns[0]
+    far = np.ones(64, bool)
+    far[24 - FADE : 24 + FADE] = far[40 - FADE : 40 + FADE] = False
+    np.testing.assert_array_equal(smooth[far], torn[far])
+    np.testing.assert_array_equal(smooth[:, CONTACTS], torn[:, CONTACTS])
 
 
 @pytest.fixture

@@ -20,8 +20,8 @@ from kinmo_models.editing.evaluate import (
     measure,
     moved_outside,
     scored_by,
-    seam_jump,
 )
+from kinmo_models.editing.measure import seam_jump
 from kinmo_models.generation.generator import Prompt
 
 
@@ -99,6 +99,7 @@ def test_what_is_measured_of_edits(generator, cases):
     reach = measure("group edits", groups[:4], found, lambda rows, field, sentence: field == "left_arm")
     share = np.mean([one.group == "left_arm" for one in groups[:4]])
     assert (reach.count, reach.found, reach.tokens_kept) == (4, share, 1.0)
+    assert sorted(reach.found_by_group) == sorted({one.group for one in groups[:4]})
     assert reach.moved_most_mm == pytest.approx(0, abs=1e-3)
     assert reach.jump is None
     found = edit_cases(Editor(generator), times[:4], "G", settings)
@@ -124,7 +125,7 @@ def test_a_jump_at_a_seam_is_seen(generator, rows):
     canvas = within(open_canvas(generator.tokenizer, rows(40)), 0.8, 1.2)
     smooth, torn = canvas.rows.copy(), canvas.rows.copy()
     torn[16:24, 4:67] += 0.3
-    found = [seam_jump(made(canvas, one)) for one in (smooth, torn)]
+    found = [seam_jump(canvas, made(canvas, one).joints) for one in (smooth, torn)]
     assert found[0] is not None
     assert found[1] is not None
     assert found[0] <= 1.0
@@ -146,4 +147,4 @@ def test_what_is_added_has_no_source_to_be_held_against(generator, rows):
     canvas = before(open_canvas(generator.tokenizer, rows(40)), 0.8)
     rows_after = np.concatenate([rows(16, 1), canvas.rows[16:]])
     assert moved_outside(made(canvas, rows_after)) == 0
-    assert seam_jump(made(canvas, rows_after)) is not None
+    assert seam_jump(canvas, made(canvas, rows_after).joints) is not None
