@@ -204,12 +204,12 @@ def _given(said: Texts) -> dict[str, str]:
 
 def _reasoned(said: Texts, opened: Opened) -> tuple[str, dict[str, str]]:
     """Have the reasoner edit the texts of the source."""
-    from kinmo_models.reasoner.reasoner import Reasoner
-
     if not opened.caption:
         reason = f"{opened.name}: nothing says what it does, so that no instruction can change that"
         remedy = "Edit a row of a dataset with --row, or give the new texts with --prompt and --field."
         fail(reason, remedy, WRONG_USAGE)
+    from kinmo_models.reasoner.reasoner import Reasoner
+
     asked = (opened.caption, opened.sentences, said.instruction)
     caption, sentences = Reasoner.from_pretrained(said.reasoner).edit([asked])[0]
     return caption, {name: text for name, text in sentences.items() if text.strip()}

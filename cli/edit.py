@@ -147,6 +147,8 @@ def edit(
     check_levels([level] if level else [], generator.levels)
     texts = read_texts(said, opened)
     held = held_groups(hold, texts)
+    if held and instruction:  # the edited caption tells of the held groups too, which come from the source
+        texts = replace(texts, prompt=instruction)
     canvas = _canvas(asked, opened, generator, mapping)
     found = _edit(canvas, texts, held, seed, generator, level, tries, refine, sets or [])
     written = _written(found, out, compare, features, opened)

@@ -98,12 +98,18 @@ def editing(
 
 
 def is_true(features: NDArray[np.float32], field: str, sentence: str) -> bool:
-    """Tell by the fact check whether a motion makes the movements that a sentence names."""
+    """Tell by the fact check whether a motion makes the movements that a sentence names.
+
+    What no human body does, as a model that has hardly learned may write it, makes none.
+    """
     from kinmo_annotate.schema.features import features_to_joints
-    from kinmo_annotate.schema.records import Motion, Source
+    from kinmo_annotate.schema.records import Motion, MotionError, Source
     from kinmo_annotate.verify import makes_movements
 
-    motion = Motion("edited", features_to_joints(features), Source("edited", "edited"))
+    try:
+        motion = Motion("edited", features_to_joints(features), Source("edited", "edited"))
+    except MotionError:
+        return False
     return makes_movements(motion, field, sentence)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -13,12 +14,23 @@ import pytest
 from kinmo_cli import main
 from typer.testing import CliRunner
 
+from kinmo_annotate.schema.records import Row
 from kinmo_models.generation.config import load_config as of_generator
 from kinmo_models.generation.train import Parts, train_generation
 from kinmo_models.tokenizer.config import load_config as of_tokenizer
 from kinmo_models.tokenizer.train import train_tokenizer
 
 WAVE = "left_arm=The left arm waves."
+
+
+@pytest.fixture(scope="session")
+def make_rows(make_rows: Callable[..., list[Row]]) -> Callable[..., list[Row]]:
+    """Make up rows whose features are computed from their joints."""
+
+    def make(*given: object) -> list[Row]:
+        return [replace(row, motion=replace(row.motion, features=None)) for row in make_rows(*given)]
+
+    return make
 
 
 @pytest.fixture
@@ -41,7 +53,7 @@ def run(dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def walk(arm_motion: Callable[[int], np.ndarray], tmp_path: Path) -> Path:
-    np.save(tmp_path / "walk.npy", arm_motion(2)[:43])
+    np.save(tmp_path / "walk.npy", np.concatenate([arm_motion(2), arm_motion(2)])[:43])
     return tmp_path / "walk.npy"
 
 
@@ -102,10 +114,13 @@ def test_a_reasoner_carries_out_an_instruction(
     said = ["--instruction", "wave the left hand", "--reasoner", "there", "--hold", "others"]
     one = found("--row", dataset, "000004", "--model", run, "--out", tmp_path / "new.npy", *said)
     assert asked[0][2] == "wave the left hand"
-    assert one["prompt"].endswith("and waves")
+    assert one["prompt"] == "wave the left hand"  # the held groups are not told of
     assert one["fields"]["left_arm"] == "The left arm waves."
     assert "left_arm" not in one["held"]
     assert len(one["held"]) == 5
+    whole = found("--row", dataset, "000004", "--model", run, "--out", tmp_path / "new.npy", *said[:4])
+    assert whole["prompt"].endswith("and waves")
+    assert not whole["held"]
 
 
 def test_wrong_use_is_told_before_a_model_is_loaded(walk: Path, dataset: Path, tmp_path: Path):
