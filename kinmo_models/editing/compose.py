@@ -6,8 +6,8 @@ it the decoder's answer to the new tokens, which is smooth, fades out, and insid
 out at its edge does.
 
 By group: every group is taken from the source or from the new motion, in the frame of what it hangs on (neck
-and arms on the chest, trunk and legs on the pelvis), and set onto that of the result. A limb so stays on the
-body, and what is held on a body that is held stays exactly where it was.
+and arms on the chest, legs on the pelvis, the trunk upright over the hips), and set onto that of the result.
+A limb so stays on the body, and what is held on a body that is held stays exactly where it was.
 """
 
 from __future__ import annotations
@@ -19,7 +19,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinmo_annotate.schema.features import BLOCKS
-from kinmo_annotate.schema.skeleton import GROUP_NAMES, GROUPS, JOINT, NUM_JOINTS, PARENTS
+from kinmo_annotate.schema.skeleton import (
+    FORWARD,
+    GROUP_NAMES,
+    GROUPS,
+    JOINT,
+    LATERAL,
+    NUM_JOINTS,
+    PARENTS,
+    UP,
+)
 
 Features = NDArray[np.float32]
 Joints = NDArray[np.floating]
@@ -27,7 +36,8 @@ Joints = NDArray[np.floating]
 FADE: Final = 8  # rows beside an edge of an edit over which one thing becomes another
 
 _PELVIS, _CHEST = JOINT["pelvis"], JOINT["spine3"]
-_OF_PELVIS: Final = (JOINT["left_hip"], JOINT["right_hip"], JOINT["spine1"])
+_HIPS: Final = (JOINT["left_hip"], JOINT["right_hip"])
+_OF_PELVIS: Final = (*_HIPS, JOINT["spine1"])
 _OF_CHEST: Final = (JOINT["neck"], JOINT["left_collar"], JOINT["right_collar"])
 _ON_CHEST: Final = ("neck", "left_arm", "right_arm")
 _ROOTED: Final = frozenset({"torso", "left_leg", "right_leg"})
@@ -118,8 +128,9 @@ def compose_groups(source: Joints, new: Joints, held: Collection[str]) -> NDArra
     root = source if _ROOTED & set(held) else new
     trunk = source if "torso" in held else new
     result = np.empty(source.shape)
-    # a new trunk on a pelvis that is held is turned as that pelvis is, and the chest with it
-    hips = turn_between(trunk, root, _PELVIS, _OF_PELVIS)
+    # A new trunk on a pelvis that is held faces as the hips do, and bends and leans from upright as it did:
+    # in the frame of the pelvis a bow would lose what of it the pelvis does.
+    hips = _heading_between(trunk, root)
     _set(result, GROUPS["torso"], trunk, _PELVIS, hips, root[:, _PELVIS])
     for name in GROUP_NAMES[1:]:
         origin = source if name in held else new
@@ -155,6 +166,20 @@ def turn_between(origin: Joints, target: Joints, parent: int, children: Sequence
     signs = np.ones((len(origin), 1, 3))
     signs[:, 0, 2] = np.sign(np.linalg.det(left @ right))
     return np.asarray((left * signs) @ right)
+
+
+def _heading_between(origin: Joints, target: Joints) -> NDArray[np.float64]:
+    """Find the turns (T, 3, 3) about the vertical that bring the line of the hips to another motion's."""
+    if origin is target:
+        return np.broadcast_to(np.eye(3), (len(origin), 3, 3))
+    lines = [np.asarray(one[:, _HIPS[0]] - one[:, _HIPS[1]], np.float64) for one in (origin, target)]
+    here, there = (np.arctan2(-line[:, FORWARD], line[:, LATERAL]) for line in lines)
+    turn = np.zeros((len(origin), 3, 3))
+    turn[:, UP, UP] = 1.0
+    turn[:, LATERAL, LATERAL] = turn[:, FORWARD, FORWARD] = np.cos(there - here)
+    turn[:, LATERAL, FORWARD] = np.sin(there - here)
+    turn[:, FORWARD, LATERAL] = -np.sin(there - here)
+    return turn
 
 
 def _set(

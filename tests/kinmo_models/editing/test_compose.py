@@ -122,6 +122,21 @@ def test_legs_that_are_held_stay_under_a_new_trunk(bodies):
     np.testing.assert_array_equal(result[:, legs], source[:, legs].astype(np.float32))
 
 
+def test_a_new_trunk_bends_from_upright_and_faces_as_the_hips_do(bodies):
+    source, _ = bodies
+    half = np.deg2rad(30) / 2
+    bow = source[:, :1] + quat_rotate(
+        np.array([np.cos(half), np.sin(half), 0.0, 0.0]), source - source[:, :1]
+    )
+    turn = np.deg2rad(70) / 2  # the whole body bows, pelvis and all, and faces elsewhere
+    new = quat_rotate(np.array([np.cos(turn), 0.0, np.sin(turn), 0.0]), bow)
+    result = compose_groups(source, new, ("left_leg", "right_leg"))
+    still = [*GROUPS["left_leg"], *GROUPS["right_leg"], 0]
+    np.testing.assert_array_equal(result[:, still], source[:, still].astype(np.float32))
+    upper = [joint for joint in range(22) if joint not in still]
+    np.testing.assert_allclose(result[:, upper], bow[:, upper], atol=1e-5)
+
+
 def test_a_held_arm_goes_with_a_new_trunk_in_its_own_pose(bodies):
     source, new = bodies
     result = compose_groups(source, new, ("right_arm",))
