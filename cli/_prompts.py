@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from ._common import WRONG_USAGE, fail
 
@@ -148,7 +148,7 @@ def _to_prompt(content: Any, where: str) -> Prompt:
 
     for name in content:
         if name not in (*FIELDS, _CAPTION, _LENGTH, _SEED):
-            _refuse(str(name), where, FIELDS)
+            refuse_field(str(name), where, FIELDS)
     texts = {name: _sentence(content.get(name), name, where) for name in (_CAPTION, *FIELDS)}
     caption = texts.pop(_CAPTION)
     fields = {name: text for name, text in texts.items() if text}
@@ -160,7 +160,12 @@ def _to_prompt(content: Any, where: str) -> Prompt:
     )
 
 
-def _refuse(name: str, where: str, fields: tuple[str, ...]) -> None:
+def refuse_field(name: str, where: str, fields: tuple[str, ...]) -> NoReturn:
+    """Say that there is no such field, and which name is nearest.
+
+    Raises:
+        typer.Exit: always.
+    """
     import difflib
 
     near = difflib.get_close_matches(name, (*fields, _CAPTION, _LENGTH, _SEED), n=1)

@@ -9,6 +9,7 @@ import typer
 
 from ._common import FAILED, JsonOption, console, fail, print_json
 from .evaluate_control import control
+from .evaluate_editing import editing
 from .evaluate_evaluator import evaluator
 from .evaluate_generation import generation
 from .evaluate_retrieval import retrieval
@@ -23,6 +24,7 @@ app = typer.Typer(no_args_is_help=True, help="Measure how right descriptions are
 app.command()(retrieval)
 app.command()(generation)
 app.command()(control)
+app.command()(editing)
 app.command()(evaluator)
 app.command()(tokenizer)
 

@@ -172,7 +172,7 @@ def check_levels(asked: Sequence[str], known: Sequence[str]) -> None:
 
 
 def read_sampling(model: Generator, sets: list[str]) -> SamplingConfig:
-    """Lay settings over those of the model."""
+    """Give the model's settings of sampling with those of the command line laid over them."""
     from kinmo_models.generation.config import SamplingConfig
     from kinmo_models.training.config import plain, resolve
 

@@ -27,6 +27,7 @@ GROUPS: Final = {
     "search": "Find motions by what is said of them, or by a motion like them.",
     "generate": "Write motions from text.",
     "control": "Write a motion from text whose joints follow a path.",
+    "edit": "Change motions: in time, under other texts, or in some joint groups.",
     "play": "Play motions in the browser.",
 }
 

@@ -20,6 +20,7 @@ from kinmo_annotate.verify import (
     Finding,
     check_motion,
     check_motions,
+    makes_movements,
 )
 
 
@@ -193,3 +194,15 @@ def test_the_shortest_motions_are_checked(arm_motion: Callable[[int], np.ndarray
 def test_a_time_without_an_end_is_told_as_one(lifts_left):
     (found,) = check_motion(lifts_left, {"left_arm": "The left arm lowers after 1.2 s."})
     assert found.claim == "left arm lowers, from 1.2 s on"
+
+
+def test_movements_are_looked_for_at_any_time_and_any_number_of_times(lifts_left: Motion) -> None:
+    for sentence, made in (
+        ("The left arm rises five times from 9.0 to 9.5 s, then lowers.", True),
+        ("The left arm rises, then makes a full circle.", False),
+        ("The left arm lowers inward, and finally kicks the ball.", True),
+        ("No notable movement.", False),
+        ("Not determined.", False),
+    ):
+        assert makes_movements(lifts_left, "left_arm", sentence) is made, sentence
+    assert not makes_movements(lifts_left, "right_arm", "The right arm rises.")

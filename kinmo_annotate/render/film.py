@@ -60,8 +60,13 @@ def film(
     """
     check_film(path)
     check_joints(joints, str(path))
+    write_frames(figure_frames(joints, fps, caption, keyframes, wanted=wanted), path, fps)
+
+
+def write_frames(frames: Iterator[Image.Image], path: Path, fps: float = FPS) -> None:
+    """Write pictures of one, even size as a film; arguments and errors are those of `film`."""
+    check_film(path)
     write = _write_gif if path.suffix.lower() == ".gif" else _mp4_writer()
-    frames = figure_frames(joints, fps, caption, keyframes, wanted=wanted)
     atomic_write(path, lambda file: write(frames, file, fps))
 
 

@@ -43,8 +43,8 @@ _FEW: Final = 8  # panels that a sheet has at least, if the motion is long enoug
 _SHORTEST_GAP: Final = 3  # frames
 
 _WIDTH: Final = 1600
-_MARGIN: Final = 48
-_INNER: Final = _WIDTH - 2 * _MARGIN
+MARGIN: Final = 48
+INNER: Final = _WIDTH - 2 * MARGIN
 _GAP: Final = 10
 _SCENE_HEIGHT: Final = 300
 _TIME_HEIGHT: Final = 34
@@ -82,10 +82,10 @@ def contact_sheet(
     check_joints(joints, title or str(path))
     shown = _drawable(keyframes, len(joints), title)
     panels = _filled([keyframe.frame for keyframe in shown]) if shown else _spread(len(joints))
-    strip = _strip(joints.astype(np.float64), panels, fps, wanted)
+    strip = draw_strip(joints.astype(np.float64), panels, fps, wanted=wanted)
     sentences = [_sentences(descriptions)] if descriptions else []
     note = _note(len(keyframes), len(panels))
-    sheet = stack([_head(title, len(joints), fps, note), strip, *sentences], spacing=26, margin=_MARGIN)
+    sheet = stack([_head(title, len(joints), fps, note), strip, *sentences], spacing=26, margin=MARGIN)
     atomic_write(path, lambda file: save_picture(sheet, file, path.suffix.lower()))
 
 
@@ -139,12 +139,12 @@ def _note(keyframes: int, panels: int) -> str:
 
 def _head(title: str, frames: int, fps: float, note: str) -> Image.Image:
     """Title; below it the motion's length at the left and the legend at the right."""
-    image = Image.new("RGB", (_INNER, 100), WHITE)
+    image = Image.new("RGB", (INNER, 100), WHITE)
     pen = ImageDraw.Draw(image)
-    size = largest(title, (30, 26, 22), _INNER)
-    pen.text((0, 0), shortened(title, size, _INNER), INK, font=font(size))
+    size = largest(title, (30, 26, 22), INNER)
+    pen.text((0, 0), shortened(title, size, INNER), INK, font=font(size))
     pen.text((0, 48), f"{frames / fps:.1f} s   {frames} frames at {fps:g} fps   {note}", FAINT, font=font(18))
-    draw_legend(pen, right=_INNER, top=46)
+    draw_legend(pen, right=INNER, top=46)
     return image
 
 
@@ -161,17 +161,31 @@ def draw_legend(pen: ImageDraw.ImageDraw, right: int, top: int, size: int = 17) 
     pen.text((right - length(note, 15), top + 32), note, FAINT, font=font(15))
 
 
-def _strip(joints: Array, panels: Mapping[int, bool], fps: float, wanted: Array | None) -> Image.Image:
-    """Draw the panels in rows, all at one scale, with the time below each; keyframes are shaded."""
+def draw_strip(
+    joints: Array,
+    panels: Mapping[int, bool],
+    fps: float,
+    columns: int | None = None,
+    wanted: Array | None = None,
+) -> Image.Image:
+    """Draw panels in rows, all at one scale, with the time below each.
+
+    Args:
+        joints: (T, 22, 3) metres.
+        panels: frame -> whether its panel is shaded, as that of a keyframe is.
+        fps: frames per second.
+        columns: panels of a row; None is as many as the figures' breadth allows.
+        wanted: see `contact_sheet`.
+    """
     frames = list(panels)
     targets = ground_targets(joints)
-    columns = _columns(joints[frames], targets[frames])
+    columns = columns or _columns(joints[frames], targets[frames])
     # Few panels in a row would be broad with lonely figures; such a row ends early instead.
-    size = (min((_INNER - _GAP * (columns - 1)) // columns, 420), _SCENE_HEIGHT)
+    size = (min((INNER - _GAP * (columns - 1)) // columns, 420), _SCENE_HEIGHT)
     camera = Camera(size).fitted(body_outline(joints[frames]), targets[frames])
     rows = -(-len(frames) // columns)
     cell_height = _SCENE_HEIGHT + _TIME_HEIGHT + _GAP
-    image = Image.new("RGB", (_INNER, rows * cell_height - _GAP), WHITE)
+    image = Image.new("RGB", (INNER, rows * cell_height - _GAP), WHITE)
     pen = ImageDraw.Draw(image)
     for i, frame in enumerate(frames):
         x, y = (i % columns) * (size[0] + _GAP), (i // columns) * cell_height
@@ -187,7 +201,7 @@ def _columns(bodies: Array, targets: Array) -> int:
     pixels, _ = Camera((1, 1)).project(body_outline(bodies), targets[:, None])
     breadth, height = np.ptp(pixels.reshape(-1, 2), axis=0)
     wanted = np.clip(_SCENE_HEIGHT * breadth / height * 1.05, 140, 360)
-    most = max(2, int((_INNER + _GAP) // (wanted + _GAP)))
+    most = max(2, int((INNER + _GAP) // (wanted + _GAP)))
     rows = -(-len(bodies) // most)
     return -(-len(bodies) // rows)
 
@@ -205,7 +219,7 @@ def _draw_time(
 
 def _sentences(descriptions: Mapping[str, str]) -> Image.Image:
     """Set the sentences in three columns: the groups first, then the pairs in two columns of like height."""
-    width = (_INNER - 2 * _COLUMN_GAP) // 3
+    width = (INNER - 2 * _COLUMN_GAP) // 3
     groups = [_entry(name, descriptions[name], width) for name in GROUP_NAMES if name in descriptions]
     pairs = [_entry(name, descriptions[name], width) for name in PAIR_NAMES if name in descriptions]
     heights = np.cumsum([entry.height for entry in pairs]) if pairs else np.zeros(1)
@@ -215,7 +229,7 @@ def _sentences(descriptions: Mapping[str, str]) -> Image.Image:
         stack([_heading("Interactions", width), *pairs[:half]]),
         stack([_heading("", width), *pairs[half:]]),
     ]
-    image = Image.new("RGB", (_INNER, max(column.height for column in columns)), WHITE)
+    image = Image.new("RGB", (INNER, max(column.height for column in columns)), WHITE)
     for i, column in enumerate(columns):
         image.paste(column, (i * (width + _COLUMN_GAP), 0))
     return image

@@ -1,6 +1,6 @@
 """The fact check: what sentences claim, held against the motion's geometry."""
 
-from kinmo_annotate.verify.check import check_motion, check_motions
+from kinmo_annotate.verify.check import check_motion, check_motions, makes_movements
 from kinmo_annotate.verify.findings import CONTRADICTED, NOT_CHECKABLE, SUPPORTED, VERDICTS, Finding
 
 __all__ = [
@@ -11,4 +11,5 @@ __all__ = [
     "Finding",
     "check_motion",
     "check_motions",
+    "makes_movements",
 ]

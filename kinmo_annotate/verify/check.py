@@ -39,6 +39,23 @@ def check_motion(
     return _findings(evidence[0], _read(sentences))
 
 
+def makes_movements(motion: Motion, field: str, sentence: str) -> bool:
+    """Tell whether a motion makes every movement that a sentence names, at any time and however often.
+
+    Args:
+        motion: the motion.
+        field: the group or pair that the sentence is about.
+        sentence: what it does; one that names no movement is not true of any motion.
+    """
+    claims = [
+        claim._replace(time=None, often=0, borrowed=False)
+        for claim in read_sentence(field, sentence)
+        if not claim.is_pose
+    ]
+    evidence = gather([measure(motion.joints, motion.fps)])[0]
+    return bool(claims) and all(judge(evidence, claim).verdict == SUPPORTED for claim in claims)
+
+
 def check_motions(motions: Sequence[Motion], sentences: Sequence[Mapping[str, str]]) -> list[list[Finding]]:
     """Check the sentences of many motions; several times faster than one by one.
 

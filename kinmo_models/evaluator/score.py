@@ -307,7 +307,7 @@ def open_scorer(
     """
     store = MotionStore.open(dataset, cache_dir)
     pairs = scored_pairs(store, split, most)
-    alike, rule = _alike(pairs, settings, labels, cache_dir)
+    alike, rule = alike_pairs(pairs, settings, labels, cache_dir)
     try:
         scorer = Scorer(evaluator, pairs, alike, settings)
     except ValueError as error:
@@ -348,10 +348,10 @@ def score_dataset(
     return scores
 
 
-def _alike(
+def alike_pairs(
     pairs: Pairs, settings: ScoreSettings, labels: Path | None, cache_dir: Path | None
 ) -> tuple[NDArray[np.bool_] | None, str]:
-    """Tell which motions may not stand in one pool (n, n), and say by which rule."""
+    """Tell which motions may not stand in one pool (n, n; None is the standard pools), and by which rule."""
     if settings.pools != DISTINCT:
         return None, "any motions, as T2M draws them"
     captions = pairs.captions

@@ -60,19 +60,23 @@ class TextEncoder(Protocol):
 
 
 class HtmaText:
-    """The text side of a trained retrieval model: T_global, T_joint and T_inter of KinMo, 3.4."""
+    """The text side of a trained retrieval model: T_global, T_joint and T_inter of KinMo, 3.4.
+
+    Attributes:
+        retriever: the model, which knows motions too.
+    """
 
     def __init__(self, folder: Path, device: str | None = None, cache_dir: Path | None = None) -> None:
         self._folder = folder
-        self._retriever = Retriever.from_pretrained(folder, device=device, cache_dir=cache_dir)
-        self.name, self.fingerprint = "HTMA", self._retriever.fingerprint
-        self.width = self._retriever.config.model.width
-        self.levels = self._retriever.levels
+        self.retriever = Retriever.from_pretrained(folder, device=device, cache_dir=cache_dir)
+        self.name, self.fingerprint = "HTMA", self.retriever.fingerprint
+        self.width = self.retriever.config.model.width
+        self.levels = self.retriever.levels
 
     def encode(self, captions: Sequence[str], fields: Sequence[Sequence[str]]) -> Latents:
         """See `TextEncoder`."""
         said = [dict(zip(FIELDS, one, strict=True)) for one in fields]
-        return self._retriever.encode_latents(captions, said)
+        return self.retriever.encode_latents(captions, said)
 
     def save(self, folder: Path) -> None:
         """Copy the retrieval model."""

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -49,6 +49,19 @@ class Prompt:
     fields: Mapping[str, str] | None = None
     seconds: float | None = None
     seed: int = 0
+
+
+@dataclass(frozen=True)
+class Known:
+    """A motion that is written anew in part.
+
+    Attributes:
+        tokens: (n, L) all of its tokens; where they are editable they need not mean anything.
+        editable: (n,) which of them are written.
+    """
+
+    tokens: NDArray[np.integer]
+    editable: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -143,10 +156,44 @@ class Generator:
         Raises:
             ValueError: a level that the model does not have, an unknown field, or a length that cannot be.
         """
-        asked = to_prompts(prompts)
+        return self._generate(to_prompts(prompts), None, level, sampling)
+
+    def rewrite(
+        self,
+        prompts: Sequence[Prompt],
+        known: Sequence[Known],
+        *,
+        level: str | None = None,
+        sampling: SamplingConfig | None = None,
+    ) -> list[Generated]:
+        """Write some tokens of motions anew; the others stay as they are, at all levels of quantisation.
+
+        Args:
+            prompts: as of `generate`; a length that they ask for does not count.
+            known: for each the tokens that there are, and which of them are written.
+            level: as of `generate`.
+            sampling: as of `generate`.
+
+        Raises:
+            ValueError: as of `generate`, tokens of another shape, or more than the model writes.
+        """
+        for one in known:
+            self._check_known(one)
+        return self._generate(prompts, known, level, sampling)
+
+    def _generate(
+        self,
+        asked: Sequence[Prompt],
+        known: Sequence[Known] | None,
+        level: str | None,
+        sampling: SamplingConfig | None,
+    ) -> list[Generated]:
+        """Write motions of one level of text together."""
         found: dict[int, Generated] = {}
         for chosen, part in self.portions(asked, level):
-            motions = self._generate([asked[n] for n in part], chosen, sampling or self.config.sampling)
+            there = None if known is None else [known[n] for n in part]
+            settings = sampling or self.config.sampling
+            motions = self._write([asked[n] for n in part], there, chosen, settings)
             found.update(zip(part, motions, strict=True))
         return [found[place] for place in range(len(asked))]
 
@@ -164,10 +211,20 @@ class Generator:
             for start in range(0, len(places), _AT_ONCE):
                 yield chosen, places[start : start + _AT_ONCE]
 
-    def _generate(self, prompts: list[Prompt], level: str, sampling: SamplingConfig) -> list[Generated]:
+    def _write(
+        self, prompts: list[Prompt], known: list[Known] | None, level: str, sampling: SamplingConfig
+    ) -> list[Generated]:
         latents, present = self.encode(prompts)
         lengths = self._lengths(prompts, latents)
         asked = Asked(latents, present, lengths, [prompt.seed for prompt in prompts])
+        if known is not None:
+            lengths = torch.tensor([len(one.tokens) for one in known])
+            asked = replace(
+                asked,
+                lengths=lengths,
+                tokens=_joined([one.tokens.astype(np.int64) for one in known], self._device),
+                editable=_joined([one.editable for one in known], self._device),
+            )
         tokens = sample(self.model, asked, sampling, level).cpu().numpy()
         parts = np.split(tokens, np.cumsum(lengths.numpy())[:-1])
         features = self.tokenizer.decode(parts)
@@ -205,6 +262,16 @@ class Generator:
             raise ValueError(f"the model has the levels {', '.join(self.levels)}, not {level}")
         return level
 
+    def _check_known(self, known: Known) -> None:
+        shape = (len(known.editable), self.tokenizer.levels)
+        if known.tokens.shape != shape:
+            raise ValueError(f"tokens have the shape {known.tokens.shape}, and {shape} is needed")
+        if not 0 < len(known.tokens) <= self._most:
+            raise ValueError(
+                f"a motion of {len(known.tokens) * UNIT / FPS:g} s is to be rewritten; this model writes up"
+                f" to {self.most_seconds:g} s"
+            )
+
     def _check(self, prompt: Prompt) -> None:
         if prompt.seconds is not None and not 0 < prompt.seconds <= self.most_seconds + 1e-9:
             raise ValueError(
@@ -218,6 +285,11 @@ class Generator:
 def to_prompts(prompts: Sequence[str | Prompt]) -> list[Prompt]:
     """Make prompts of texts; those that are prompts stay so."""
     return [Prompt(one) if isinstance(one, str) else one for one in prompts]
+
+
+def _joined(parts: Sequence[NDArray[Any]], device: str) -> torch.Tensor:
+    """Put the arrays of motions one after the other."""
+    return torch.from_numpy(np.concatenate(parts)).to(device)
 
 
 def with_seeds(prompts: Sequence[Prompt], count: int) -> list[Prompt]:

@@ -1,0 +1,1 @@
+"""Edits of motions: in time, by changed texts, and of single joint groups (KinMo, 3.4)."""
