@@ -10,6 +10,7 @@ import typer
 from ._common import FAILED, JsonOption, console, fail, print_json
 from .evaluate_evaluator import evaluator
 from .evaluate_generation import generation
+from .evaluate_reasoner import reasoner
 from .evaluate_retrieval import retrieval
 from .evaluate_tokenizer import tokenizer
 
@@ -23,6 +24,7 @@ app.command()(retrieval)
 app.command()(generation)
 app.command()(evaluator)
 app.command()(tokenizer)
+app.command()(reasoner)
 
 
 @app.callback()

@@ -49,6 +49,10 @@ def generate(
     fields: Annotated[
         Path | None, typer.Option("--fields", help="YAML with sentences by group or pair, any left empty.")
     ] = None,
+    reasoner: Annotated[
+        str | None,
+        typer.Option(help="What `kinmo train reasoner` wrote: writes the sentences that are not given."),
+    ] = None,
     level: Annotated[
         str | None,
         typer.Option(help="G: the caption alone; GJ: and the groups; GJI: and the pairs."),
@@ -79,7 +83,9 @@ def generate(
 
     Example: [bold]kinmo generate "a person waves with the left hand" --model run --out clip.mp4[/bold]
 
-    With finer texts: [bold]kinmo generate "a person walks" --fields finer.yaml --level GJI ...[/bold]
+    With finer texts by a reasoner: [bold]kinmo generate "a person walks" --reasoner R ...[/bold]
+
+    With your own: [bold]kinmo generate "a person walks" --fields finer.yaml --level GJI ...[/bold]
 
     Many, in one go: [bold]kinmo generate prompts.txt --model run --out folder --count 4[/bold]
     """
@@ -90,6 +96,10 @@ def generate(
     if features and clean_feet:
         fail("--clean-feet mends joints, not features", "Leave out one of both.", WRONG_USAGE)
     asked = _asked(prompt, row, fields, seconds)
+    if reasoner is not None:
+        from ._reasoning import complete
+
+        asked = complete(asked, reasoner, seed, as_json)
     single = len(asked) * count == 1 and bool(out.suffix)
     suffixes = (out.suffix,) if single else tuple(f".{one.lstrip('.')}" for one in kind or ("npy", "gif"))
     _check_suffixes(out, suffixes, single)

@@ -25,6 +25,7 @@ GROUPS: Final = {
     "evaluate": "Measure how right descriptions are, and models.",
     "index": "Encode the motions of a dataset with a trained model, for search.",
     "search": "Find motions by what is said of them, or by a motion like them.",
+    "reason": "Write the sentences of groups and pairs from a caption, or edit them.",
     "generate": "Write motions from text.",
     "play": "Play motions in the browser.",
 }
