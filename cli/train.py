@@ -191,6 +191,7 @@ def generator(
 def reasoner(
     dataset: DatasetArgument = None,
     out: OutOption = None,
+    config: ConfigOption = "base",
     base: Annotated[
         str | None,
         typer.Option(
@@ -198,7 +199,6 @@ def reasoner(
             help="A causal language model by name, folder or GGUF file, or smollm2; else as the config says.",
         ),
     ] = None,
-    config: ConfigOption = "base",
     sets: SetOption = None,
     resume: ResumeOption = True,
     cache: CacheOption = None,

@@ -11,7 +11,7 @@ from kinmo_annotate.caption_facts import DIRECTION, PART, SIDE, CaptionReport, s
 from kinmo_annotate.schema.records import NO_MOVEMENT, Motion, Source
 from kinmo_annotate.schema.skeleton import FIELDS, LATERAL, mirror_joints
 
-CAPTION = "a person raises the left arm to the side"
+CAPTION = "a person raises the left arm"
 RIGHT = {"left_arm": "The left arm rises and then lowers."}
 
 

@@ -98,6 +98,10 @@ def open_base(base: str) -> tuple[nn.Module, TextTokens]:
     except (OSError, ValueError, ImportError, KeyError, RuntimeError) as error:
         reason = f"is no language model that transformers can open ({' '.join(str(error).split())[:160]})"
         raise TrainingError(base, reason, _NO_BASE) from None
+    if source.options:  # its weights are plain numbers now; transformers would refuse to write them otherwise
+        model.hf_quantizer = None
+        if hasattr(model.config, "quantization_config"):
+            del model.config.quantization_config
     return model, TextTokens(tokenizer)
 
 

@@ -91,7 +91,7 @@ class ReasonerWork:
         if self._val is None:
             return {}
         figures: dict[str, float] = {}
-        for name in ("caption", "edit"):
+        for name in ("caption", "edit") if self.config.data.edits else ("caption",):
             total = count = 0.0
             for batch in self._val.all_of(name):
                 added, learned = answer_loss(self._model, batch.to(accelerator.device))
