@@ -62,6 +62,8 @@ class DataSettings:
         mirror: show a motion's texts in the mirror half of the time.
         edits: share of the texts that are edits; the others ask for the 21 fields of a caption.
         source: what an edit is told of the texts before: "all" 21 fields, or the six "groups" alone.
+        pairs: how many of the 15 pair sentences an answer shows in training, drawn anew each time; the six of
+            the groups are always there.
         caption_words: more words of a caption or an instruction are not read.
     """
 
@@ -69,6 +71,7 @@ class DataSettings:
     mirror: bool = True
     edits: float = setting(0.4, least=0, most=1)
     source: Literal["groups", "all"] = "all"
+    pairs: int = setting(15, least=0, most=15)
     caption_words: int = setting(80, least=8)
 
 

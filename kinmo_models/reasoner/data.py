@@ -12,12 +12,13 @@ from torch import Tensor
 
 from kinmo_annotate.schema.records import Caption
 from kinmo_annotate.schema.shards import DatasetError
-from kinmo_annotate.schema.skeleton import FIELDS
+from kinmo_annotate.schema.skeleton import FIELDS, GROUP_NAMES, PAIR_NAMES
 from kinmo_models.data.motions import MotionStore
 from kinmo_models.data.parts import is_whole
 from kinmo_models.reasoner.config import DataSettings
 from kinmo_models.reasoner.edits import Edit, Edits, Said
 from kinmo_models.reasoner.form import (
+    ALL,
     Piece,
     caption_answer,
     caption_question,
@@ -161,12 +162,14 @@ class TextBatches:
     def _drawn(self, epoch: int, place: int) -> tuple[list[int], list[int]]:
         random = self._random(epoch, place)
         turned = bool(random.random() < 0.5) and self._data.mirror
+        pairs = random.choice(len(PAIR_NAMES), self._data.pairs, replace=False)
+        shown = (*ALL[: len(GROUP_NAMES)], *(len(GROUP_NAMES) + np.sort(pairs)).tolist())
         if random.random() < self._data.edits:
-            edit = self._edit(place, turned, random)
+            edit = self._edit(place, turned, random, shown)
             if edit is not None:
                 return edit
         said = self._texts.motions[place][turned]
-        return self._answered(said[random.integers(len(said))])
+        return self._answered(said[random.integers(len(said))], shown)
 
     def _random(self, epoch: int, place: int) -> np.random.Generator:
         return np.random.default_rng([self._seed, _DRAWN, epoch, place])
@@ -174,22 +177,29 @@ class TextBatches:
     def _plain(self, place: int) -> tuple[list[int], list[int]]:
         return self._answered(self._texts.motions[place][0][0])
 
-    def _answered(self, said: Said) -> tuple[list[int], list[int]]:
-        return self._tokens.encode([*caption_question(said.caption), *caption_answer(said.fields)])
+    def _answered(self, said: Said, shown: Sequence[int] = ALL) -> tuple[list[int], list[int]]:
+        answer = caption_answer(said.fields, shown)
+        return self._tokens.encode([*caption_question(said.caption), *answer])
 
     def _edit_of(self, place: int) -> tuple[list[int], list[int]] | None:
         return self._edit(place, False, self._random(0, place))
 
     def _edit(
-        self, place: int, turned: bool, random: np.random.Generator
+        self, place: int, turned: bool, random: np.random.Generator, shown: Sequence[int] = ALL
     ) -> tuple[list[int], list[int]] | None:
         """Draw an edit; None where nothing fits."""
         edit = self._texts.edits.draw(place, turned, random)
-        return None if edit is None else self._tokens.encode(edit_pieces(edit, self._data.source))
+        return None if edit is None else self._tokens.encode(edit_pieces(edit, self._data.source, shown))
 
 
-def edit_pieces(edit: Edit, source: str) -> list[Piece]:
-    """Give question and answer of an edit."""
+def edit_pieces(edit: Edit, source: str, shown: Sequence[int] = ALL) -> list[Piece]:
+    """Give question and answer of an edit.
+
+    Args:
+        edit: what is asked, and what then stands there.
+        source: which of the fields before it are told, "all" or "groups".
+        shown: places of the fields that the answer tells.
+    """
     before = dict(zip(FIELDS, edit.before.fields, strict=True))
     question = edit_question(edit.before.caption, before, edit.instruction, source)
-    return [*question, *edit_answer(edit.caption, edit.fields)]
+    return [*question, *edit_answer(edit.caption, edit.fields, shown)]

@@ -24,6 +24,7 @@ CAPTION: Final = "caption"
 INSTRUCTION: Final = "instruction"
 KEEP: Final = " ="
 END: Final = "\n"
+ALL: Final = tuple(range(len(FIELDS)))  # places of the fields
 NAMES: Final = (CAPTION, INSTRUCTION, *FIELDS)
 
 # What could be taken for a part of the form: names end in a colon, lines in an end of line.
@@ -68,12 +69,12 @@ def caption_question(caption: str) -> list[Piece]:
     return line(CAPTION, caption)
 
 
-def caption_answer(fields: Sequence[str]) -> list[Piece]:
-    """Answer with the 21 fields; what is not determined is shown, and not learned."""
+def caption_answer(fields: Sequence[str], shown: Sequence[int] = ALL) -> list[Piece]:
+    """Answer with the 21 fields, or with some; what is not determined is shown, and not learned."""
     return [
         piece
-        for name, text in zip(FIELDS, fields, strict=True)
-        for piece in line(name, text, text != NOT_DETERMINED)
+        for place in shown
+        for piece in line(FIELDS[place], fields[place], fields[place] != NOT_DETERMINED)
     ]
 
 
@@ -91,9 +92,9 @@ def edit_question(caption: str, fields: Mapping[str, str], instruction: str, sou
     return [piece for one in [*lines, line(INSTRUCTION, instruction)] for piece in one]
 
 
-def edit_answer(caption: str, fields: Sequence[str]) -> list[Piece]:
-    """Answer with the edited caption and 21 fields, of which those that stay say `KEEP`."""
-    return [*line(CAPTION, caption, True), *caption_answer(fields)]
+def edit_answer(caption: str, fields: Sequence[str], shown: Sequence[int] = ALL) -> list[Piece]:
+    """Answer with the edited caption and the fields, of which those that stay say `KEEP`."""
+    return [*line(CAPTION, caption, True), *caption_answer(fields, shown)]
 
 
 def as_sentence(text: str) -> str:

@@ -135,6 +135,23 @@ def test_batches_depend_on_seed_and_epoch_alone_and_are_shared(place: Place):
         assert not (learned & (batch.there == 0)).any()
 
 
+def test_an_answer_shows_all_groups_and_so_many_pairs(place: Place):
+    texts = Texts(MotionStore.open(place.dataset, place.cache), "train", 80)
+    tokens = TextTokens.learn(texts.all_texts(), 600)
+    sets = ("data.pairs=2", "data.edits=0", "data.batch_size=1")
+    drawn = set()
+    for batch in TextBatches(texts, tokens, small(*sets).data, 0).epoch(0):
+        text = tokens.decode(batch.tokens[0].tolist())
+        names = [line.partition(":")[0] for line in text.splitlines()]
+        assert names[:7] == ["caption", *FIELDS[:6]]
+        assert len(names) == 9
+        assert FIELDS.index(names[7]) < FIELDS.index(names[8])
+        drawn.add(tuple(names[7:]))
+    assert len(drawn) > 3
+    whole = TextBatches(texts, tokens, small("data.pairs=15", "data.edits=0").data, 0)
+    assert all((batch.tokens == tokens.end[0]).sum() == 22 * len(batch) for batch in whole.epoch(0))
+
+
 def test_captions_of_a_part_are_not_learned_from(place: Place):
     """Every motion of the fixture has a caption "stands" of its first half second."""
     texts = Texts(MotionStore.open(place.dataset, place.cache), "train", 80)
