@@ -159,7 +159,7 @@ class Edits:
         fills = {"ask": imperative(other.caption), "said": other.caption, "side": next(iter(sides))}
         fills["to"] = mirror_text(fills["side"])
         part = _SIDED_PART.search(before.caption)
-        templates = _MIRRORED + _WAY
+        templates: tuple[str, ...] = _MIRRORED + _WAY
         if part is not None:
             fills |= {"old": part[0], "new": mirror_text(part[0])}
             templates = _MIRRORED + _PART * 2
