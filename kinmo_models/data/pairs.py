@@ -30,16 +30,16 @@ class Pairs:
         features: N arrays (T', 263), not normalised.
         captions: N texts.
         fields: N times the sentences of the 21 fields.
-        reasoned: N times 21 sentences written from the captions alone; empty where nobody wrote any.
         left_out: motions of the split that have no caption, or one of a part that holds no frame.
+        reasoned: N times 21 sentences written from the captions alone; empty where nobody wrote any.
     """
 
     motion_ids: list[str] = field(default_factory=list)
     features: list[NDArray[np.float32]] = field(default_factory=list)
     captions: list[str] = field(default_factory=list)
     fields: list[dict[str, str]] = field(default_factory=list)
-    reasoned: list[dict[str, str]] = field(default_factory=list)
     left_out: int = 0
+    reasoned: list[dict[str, str]] = field(default_factory=list)
 
 
 def read_pairs(store: MotionStore, split: str) -> Pairs:

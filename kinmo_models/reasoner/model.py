@@ -94,7 +94,7 @@ def open_base(base: str) -> tuple[nn.Module, TextTokens]:
     source = _source(base)
     try:
         tokenizer = AutoTokenizer.from_pretrained(source.name, **source.options)
-        model = AutoModelForCausalLM.from_pretrained(source.name, dtype=torch.float32, **source.options)
+        model: Any = AutoModelForCausalLM.from_pretrained(source.name, dtype=torch.float32, **source.options)
     except (OSError, ValueError, ImportError, KeyError, RuntimeError) as error:
         reason = f"is no language model that transformers can open ({' '.join(str(error).split())[:160]})"
         raise TrainingError(base, reason, _NO_BASE) from None
