@@ -12,6 +12,7 @@ from .evaluate_control import control
 from .evaluate_editing import editing
 from .evaluate_evaluator import evaluator
 from .evaluate_generation import generation
+from .evaluate_reasoner import reasoner
 from .evaluate_retrieval import retrieval
 from .evaluate_tokenizer import tokenizer
 
@@ -27,6 +28,7 @@ app.command()(control)
 app.command()(editing)
 app.command()(evaluator)
 app.command()(tokenizer)
+app.command()(reasoner)
 
 
 @app.callback()

@@ -37,6 +37,9 @@ def retrieval(
         Path | None,
         typer.Option(help="Protocol (c): file of ids, one a line, such as TMR's nsim_test.txt."),
     ] = None,
+    reasoner: Annotated[
+        str | None, typer.Option(help="What `kinmo train reasoner` wrote: fills the rows `reasoner`.")
+    ] = None,
     table5: Annotated[
         bool, typer.Option("--table5", help="Train and measure the ablation of the paper's Table 5.")
     ] = False,
@@ -63,11 +66,15 @@ def retrieval(
 
     Example: kinmo evaluate retrieval RUN D
 
+    With finer texts from the captions alone: kinmo evaluate retrieval RUN D --reasoner REASONER
+
     Mean and 95 % interval over seeds: kinmo evaluate retrieval RUN0 RUN1 RUN2 D
 
     The ablation: kinmo evaluate retrieval D --table5 --out ablation --seeds 0,1,2 --config tiny
     """
     if table5:
+        if reasoner:
+            fail("--reasoner is not for --table5", "Leave one of both out.", WRONG_USAGE)
         if runs:
             fail(
                 f"--table5 trains its own models, and {runs[0]} is named.",
@@ -83,7 +90,7 @@ def retrieval(
     if not runs:
         remedy = f"Name one before the dataset: kinmo evaluate retrieval RUN {dataset}."
         fail("no trained model is named.", remedy, WRONG_USAGE)
-    _measure(runs, dataset, split, threshold, subset, cache, as_json)
+    _measure(runs, dataset, split, threshold, subset, reasoner, cache, as_json)
 
 
 def _measure(
@@ -92,17 +99,20 @@ def _measure(
     split: str,
     threshold: float,
     subset: Path | None,
+    reasoner: str | None,
     cache: Path | None,
     as_json: bool,
 ) -> None:
     """Measure trained models and print the four protocols."""
     from kinmo_models.retrieval.evaluate import evaluate_runs
 
+    from ._reasoning import open_reasoner
+
     listed = subset.read_text("utf-8").split() if subset else None
+    opened = None if reasoner is None else open_reasoner(reasoner)
+    options: dict[str, Any] = {"threshold": threshold, "listed": listed, "reasoner": opened}
     with stages(as_json) as progress:
-        evaluations = evaluate_runs(
-            runs, dataset, split, threshold=threshold, listed=listed, cache_dir=cache, progress=progress
-        )
+        evaluations = evaluate_runs(runs, dataset, split, **options, cache_dir=cache, progress=progress)
     for text in dict.fromkeys(text for one in evaluations for text in one.warnings):
         warn(text)
     if as_json:
@@ -154,7 +164,7 @@ def _show(evaluations: Sequence[Evaluation]) -> None:
 
 def _show_protocol(letter: str, keys: list[Key], figures: dict[Key, Any], first: Evaluation) -> None:
     from kinmo_models.metrics.ranking import RECALLS
-    from kinmo_models.retrieval.evaluate import NOT_YET
+    from kinmo_models.retrieval.evaluate import NOT_ASKED
     from kinmo_models.retrieval.protocols import DIRECTIONS, TITLES
 
     names = [*(f"R@{k}" for k in RECALLS), "MedR"]
@@ -166,7 +176,7 @@ def _show_protocol(letter: str, keys: list[Key], figures: dict[Key, Any], first:
                 cells = [_cell(figures[key][name]) for name in names]
                 add_row(table, key[3], key[4], key[2], *cells)
         for level, source in first.missing:
-            add_row(table, level, source, NOT_YET, *("-" for _ in names))
+            add_row(table, level, source, NOT_ASKED, *("-" for _ in names))
         console().print(table)
 
 

@@ -66,6 +66,10 @@ def generate(
         typer.Option("--row", metavar="DATASET ID", help="Ask with the words and the length of a row."),
     ] = None,
     fields: FieldsOption = None,
+    reasoner: Annotated[
+        str | None,
+        typer.Option(help="What `kinmo train reasoner` wrote: writes the sentences that are not given."),
+    ] = None,
     level: LevelOption = None,
     seconds: Annotated[
         float | None, typer.Option(min=0.2, help="Length; else as the text says, else guessed.")
@@ -88,7 +92,9 @@ def generate(
 
     Example: [bold]kinmo generate "a person waves with the left hand" --model run --out clip.mp4[/bold]
 
-    With finer texts: [bold]kinmo generate "a person walks" --fields finer.yaml --level GJI ...[/bold]
+    With finer texts by a reasoner: [bold]kinmo generate "a person walks" --reasoner R ...[/bold]
+
+    With your own: [bold]kinmo generate "a person walks" --fields finer.yaml --level GJI ...[/bold]
 
     Many, in one go: [bold]kinmo generate prompts.txt --model run --out folder --count 4[/bold]
     Stopped on the way, the same command goes on with the folder.
@@ -100,6 +106,10 @@ def generate(
     if features and clean_feet:
         fail("--clean-feet mends joints, not features", "Leave out one of both.", WRONG_USAGE)
     asked = read_asked(prompt, row, fields, seconds)
+    if reasoner is not None:
+        from ._reasoning import complete
+
+        asked = complete(asked, reasoner, seed, as_json)
     single = len(asked) * count == 1 and bool(out.suffix)
     suffixes = (out.suffix,) if single else tuple(f".{one.lstrip('.')}" for one in kind or ("npy", "gif"))
     check_suffixes(out, suffixes, single)

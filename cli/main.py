@@ -25,6 +25,7 @@ GROUPS: Final = {
     "evaluate": "Measure how right descriptions are, and models.",
     "index": "Encode the motions of a dataset with a trained model, for search.",
     "search": "Find motions by what is said of them, or by a motion like them.",
+    "reason": "Write the sentences of groups and pairs from a caption, or edit them.",
     "generate": "Write motions from text.",
     "control": "Write a motion from text whose joints follow a path.",
     "edit": "Change motions: in time, under other texts, or in some joint groups.",

@@ -41,6 +41,10 @@ def search(
     fields: Annotated[
         Path | None, typer.Option(help="YAML or JSON: sentences of any of the 21 fields, by their names.")
     ] = None,
+    reasoner: Annotated[
+        str | None,
+        typer.Option(help="What train reasoner wrote: writes the sentences that --fields does not give."),
+    ] = None,
     split: Annotated[list[str] | None, typer.Option(help="Of this split alone; may be repeated.")] = None,
     source: Annotated[list[str] | None, typer.Option(help="Of this source alone; may be repeated.")] = None,
     min_seconds: Annotated[float | None, typer.Option(min=0, help="Motions at least so long.")] = None,
@@ -65,7 +69,7 @@ def search(
     from ._queries import doubts, read_queries
 
     queries = read_queries(query, mapping)
-    _check_usage(queries, fields, level, picture)
+    _check_usage(queries, fields or reasoner, level, picture)
     for text in dict.fromkeys(doubt for one in queries for doubt in doubts(one.text)):
         warn(text)
     place = Place(model, index, cache_dir, as_json)
@@ -73,7 +77,7 @@ def search(
     if found.note:
         warn(found.note)
     where = Where(tuple(split or ()), tuple(source or ()), min_seconds, max_seconds)
-    vectors = _encode(place, queries, fields, level)
+    vectors = _encode(place, queries, _sentences(queries, fields, reasoner, as_json), level)
     hits = found.search(vectors, top, where)
     if picture is not None:
         _draw(place, found, queries[0], hits[0], picture)
@@ -89,13 +93,14 @@ def search(
 
 
 def _check_usage(
-    queries: Sequence[Query], fields: Path | None, level: str | None, picture: Path | None
+    queries: Sequence[Query], fields: Path | str | None, level: str | None, picture: Path | None
 ) -> None:
     """Refuse options that do not go together, before anything slow is done."""
     by_motion = queries[0].joints is not None
     if by_motion and (fields or level):
-        fail("--fields and --level are for texts, and the query is a motion", "Leave them out.", WRONG_USAGE)
-    if len(queries) > 1 and (fields or picture):
+        reason = "--fields, --reasoner and --level are for texts, and the query is a motion"
+        fail(reason, "Leave them out.", WRONG_USAGE)
+    if len(queries) > 1 and (isinstance(fields, Path) or picture):
         fail("--fields and --picture are for one query", "Give that query alone.", WRONG_USAGE)
     if picture is not None:
         from kinmo_annotate.render.paper import check_suffix
@@ -122,12 +127,24 @@ def _open(place: Place) -> MotionIndex:
     return found
 
 
-def _encode(
-    place: Place, queries: Sequence[Query], fields: Path | None, level: str | None
-) -> NDArray[np.float32]:
-    from ._prompts import read_fields
+def _sentences(
+    queries: Sequence[Query], fields: Path | None, reasoner: str | None, silent: bool
+) -> list[dict[str, str]] | None:
+    """Give the finer texts of the queries: as given, and from a reasoner; None where there are none."""
+    from ._prompts import Prompt, read_fields
 
-    said = None if fields is None else [read_fields(fields)]
+    said = {} if fields is None else read_fields(fields)
+    if reasoner is None:
+        return [said] if said else None
+    from ._reasoning import complete
+
+    asked = [Prompt(query.text, said) for query in queries]
+    return [one.fields for one in complete(asked, reasoner, 0, silent)]
+
+
+def _encode(
+    place: Place, queries: Sequence[Query], said: list[dict[str, str]] | None, level: str | None
+) -> NDArray[np.float32]:
     retriever = place.retriever
     if level is not None and level not in retriever.levels:
         known = ", ".join(retriever.levels)

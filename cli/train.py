@@ -218,6 +218,39 @@ def control(
     _train(asked, f'kinmo control "a person walks" --path FILE --model {out} --out clip.mp4', parts)
 
 
+@app.command()
+def reasoner(
+    dataset: DatasetArgument = None,
+    out: OutOption = None,
+    config: ConfigOption = "base",
+    base: Annotated[
+        str | None,
+        typer.Option(
+            "--base",
+            help="A causal language model by name, folder or GGUF file, or smollm2; else as the config says.",
+        ),
+    ] = None,
+    sets: SetOption = None,
+    resume: ResumeOption = True,
+    cache: CacheOption = None,
+    print_config: PrintOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Train the language model that writes 21 sentences from a caption: what kinmo reason works with.
+
+    base fine-tunes a LLaMA 3 model with adapters and wants a GPU; tiny is a small one from scratch.
+
+    Example: [bold]kinmo train reasoner dataset --out reasoner --config tiny[/bold]
+
+    Of another model: [bold]kinmo train reasoner dataset --out reasoner --base smollm2[/bold]
+    """
+    from json import dumps
+
+    laid = [*(sets or []), *([] if base is None else [f"model.base={dumps(base)}"])]
+    asked = _Asked("reasoner", dataset, out, config, laid, resume, cache, print_config, as_json)
+    _train(asked, f'kinmo reason "a person walks forward" --model {out}')
+
+
 def _needed(name: str, dataset: Path | None, out: Path | None) -> tuple[Path, Path]:
     """Ask for what only --print-config goes without; refuse a folder of others before any work is done.
 

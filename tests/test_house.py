@@ -45,7 +45,7 @@ ANNOTATE_FLOORS = (
     ("bvh_out", "foot_contacts", "keyframes", "motion_out", "signals"),
     ("differences",),
     ("describe", "dataset", "verify"),
-    ("stages", "resume", "scoring"),
+    ("stages", "resume", "scoring", "caption_facts"),
     ("engines",),
     ("asking",),
     ("pipeline", "estimate"),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from kinmo_annotate.schema.records import NOT_DETERMINED
 from kinmo_annotate.schema.shards import DatasetError
 from kinmo_annotate.schema.skeleton import FIELDS
+from kinmo_models.data.cache import Progress
 from kinmo_models.data.motions import MotionStore
 from kinmo_models.data.parts import is_whole, keeps_fields, rows_of
 
@@ -30,6 +31,7 @@ class Pairs:
         captions: N texts.
         fields: N times the sentences of the 21 fields.
         left_out: motions of the split that have no caption, or one of a part that holds no frame.
+        reasoned: N times 21 sentences written from the captions alone; empty where nobody wrote any.
     """
 
     motion_ids: list[str] = field(default_factory=list)
@@ -37,6 +39,7 @@ class Pairs:
     captions: list[str] = field(default_factory=list)
     fields: list[dict[str, str]] = field(default_factory=list)
     left_out: int = 0
+    reasoned: list[dict[str, str]] = field(default_factory=list)
 
 
 def read_pairs(store: MotionStore, split: str) -> Pairs:
@@ -66,6 +69,34 @@ def read_pairs(store: MotionStore, split: str) -> Pairs:
         remedy = "Choose another --split, or import the motions with their captions."
         raise DatasetError(store.dataset, f"no motion of the split {split} has a caption", remedy)
     return pairs
+
+
+class Reasons(Protocol):
+    """What writes the sentences of a caption: `kinmo_models.reasoner.reasoner.Reasoner`."""
+
+    @property
+    def name(self) -> str:
+        """How it is called in results."""
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        """What its meta.json says."""
+
+    def reason(self, captions: Sequence[str], *, progress: Progress | None = None) -> list[dict[str, str]]:
+        """Write the 21 sentences of each caption, by field."""
+
+
+def add_reasoned(pairs: Pairs, reasoner: Reasons, progress: Progress | None = None) -> None:
+    """Have the sentences of the pairs written from their captions, of equal ones once.
+
+    Args:
+        pairs: take the sentences as `reasoned`.
+        reasoner: writes them.
+        progress: told of what is done.
+    """
+    distinct = list(dict.fromkeys(pairs.captions))
+    written = dict(zip(distinct, reasoner.reason(distinct, progress=progress), strict=True))
+    pairs.reasoned = [written[caption] for caption in pairs.captions]
 
 
 def doubts(meta: Mapping[str, Any], store: MotionStore, split: str) -> list[str]:

@@ -3,7 +3,7 @@
 Every figure says where the finer texts of its queries came from, because that decides what it means:
 
     none        a person's sentence alone, level G: what a user gets
-    reasoner    written from that sentence alone: what a user will get
+    reasoner    written from that sentence alone by a reasoner: what a user gets who has one
     annotation  written from the very motion that is searched for: the paper's setting, which tells the answer
 """
 
@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinmo_annotate.schema.shards import DatasetError
-from kinmo_models.data.cache import Stages
-from kinmo_models.data.pairs import Pairs, doubts, read_pairs
+from kinmo_models.data.cache import Stages, stage
+from kinmo_models.data.pairs import Pairs, Reasons, add_reasoned, doubts, read_pairs
 from kinmo_models.metrics.intervals import Repeated, repeated
 from kinmo_models.metrics.ranking import RECALLS, SMALL_BATCH, Ranking
 from kinmo_models.retrieval.protocols import DIRECTIONS, THRESHOLD, TITLES, Protocol, make_protocols
@@ -34,7 +34,7 @@ NONE: Final = "none"
 REASONER: Final = "reasoner"
 ANNOTATION: Final = "annotation"
 SOURCES: Final = (NONE, REASONER, ANNOTATION)
-NOT_YET: Final = "not available yet"
+NOT_ASKED: Final = "needs --reasoner"
 GLOBAL: Final = "G"
 
 # Protocol, direction, scorer, level and source: what tells a row from the others of its evaluation.
@@ -70,13 +70,14 @@ def similarity_of(
         pairs: the texts.
         motions: (N, d) unit rows from `embed_motions`.
         level: one of the model's.
-        source: `NONE` for the caption alone, `ANNOTATION` for the row's own 21 sentences too.
+        source: `NONE` for the caption alone, `ANNOTATION` for the row's own 21 sentences too, `REASONER` for
+            those that were written from the caption.
         progress: told of what is done.
 
     Returns:
         (N, N), a row for each text, a column for each motion.
     """
-    fields = pairs.fields if source == ANNOTATION else None
+    fields = {ANNOTATION: pairs.fields, REASONER: pairs.reasoned}.get(source)
     keys = [
         (caption, *(fields[row].values() if fields else ())) for row, caption in enumerate(pairs.captions)
     ]
@@ -147,7 +148,7 @@ class Evaluation:
     Attributes:
         stamp: which model, dataset, split and settings they belong to, JSON values.
         results: the rows.
-        missing: (level, source) that cannot be measured yet.
+        missing: (level, source) that were not measured, as no reasoner was named.
         notes: how the protocols were set up, and what was left out.
         warnings: why the figures may mean less than they seem to.
     """
@@ -164,7 +165,9 @@ class Evaluation:
             **self.stamp,
             "notes": self.notes,
             "warnings": self.warnings,
-            "missing": [{"level": level, "source": source, "why": NOT_YET} for level, source in self.missing],
+            "missing": [
+                {"level": level, "source": source, "why": NOT_ASKED} for level, source in self.missing
+            ],
             "results": [{**one.as_dict(), **self.stamp} for one in self.results],
         }
 
@@ -203,13 +206,14 @@ def evaluate(
         retriever: the model.
         pairs: of a split.
         protocols: from `make_protocols`, for the same pairs.
-        queries: (level, source), from `queries_of`; those of the reasoner are passed over.
+        queries: (level, source), from `queries_of`; those of the reasoner are passed over where it wrote
+            nothing.
         progress: told of what is done.
     """
     motions = embed_motions(retriever, pairs, progress)
     found = []
     for level, source in queries:
-        if source == REASONER:
+        if source == REASONER and not pairs.reasoned:
             continue
         similarity = similarity_of(retriever, pairs, motions, level, source, progress)
         for protocol in protocols:
@@ -241,6 +245,7 @@ def evaluate_runs(
     *,
     threshold: float = THRESHOLD,
     listed: Sequence[str] | None = None,
+    reasoner: Reasons | None = None,
     cache_dir: Path | None = None,
     progress: Stages | None = None,
 ) -> list[Evaluation]:
@@ -252,6 +257,7 @@ def evaluate_runs(
         split: which of its splits.
         threshold: of protocol (b), on the scale (cosine + 1) / 2.
         listed: ids of a published subset for protocol (c).
+        reasoner: writes the finer texts of the rows `REASONER`; None leaves them out.
         cache_dir: root of the caches; None is the user's.
         progress: told of what is done.
 
@@ -269,6 +275,8 @@ def evaluate_runs(
     retrievers = [Retriever.from_pretrained(run, cache_dir=cache_dir) for run in runs]
     store = MotionStore.open(dataset, cache_dir)
     pairs = read_pairs(store, split)
+    if reasoner is not None:
+        add_reasoned(pairs, reasoner, stage("sentences", progress))
     language = LanguageModel.open(None)
     sentences = sentence_embeddings(pairs.captions, language, cache_dir)
     positions = None if listed is None else _positions(pairs, listed, dataset)
@@ -281,9 +289,11 @@ def evaluate_runs(
         "motions": len(pairs.captions),
         "threshold": threshold,
         "sentence_model": language.name,
+        "reasoner": None if reasoner is None else reasoner.name,
         "kinmo_version": version("kinmo"),
     }
     unlike = _unlike(retrievers)
+    seen = [] if reasoner is None else [f"reasoner: {one}" for one in doubts(reasoner.meta, store, split)]
     evaluations = []
     for run, retriever in zip(runs, retrievers, strict=True):
         queries = queries_of(retriever.levels)
@@ -291,9 +301,9 @@ def evaluate_runs(
             Evaluation(
                 {"model": str(run), "seed": retriever.config.training.seed, **shared},
                 evaluate(retriever, pairs, protocols, queries, progress),
-                [one for one in queries if one[1] == REASONER],
+                [one for one in queries if one[1] == REASONER and reasoner is None],
                 _notes(protocols, pairs),
-                [*doubts(retriever.meta, store, split), *unlike],
+                [*doubts(retriever.meta, store, split), *unlike, *seen],
             )
         )
     return evaluations

@@ -57,12 +57,24 @@ def test_one_run_is_printed_with_what_it_belongs_to(asked: list[dict]):
     assert result.exit_code == 0, result.output
     assert (asked[0]["runs"], asked[0]["dataset"], asked[0]["split"]) == ([Path("R")], Path("D"), "val")
     assert asked[0]["threshold"] == 0.9
-    for said in ("(a) all: text to motion", "(a) all: motion to text", "10.00", "4.00", "not available yet"):
+    for said in ("(a) all: text to motion", "(a) all: motion to text", "10.00", "4.00", "needs --reasoner"):
         assert said in result.stdout
     assert "test (fingerprint f1) of D [bold], R (seed 0)" in result.stdout
     assert "±" not in result.stdout
     assert "warning: has seen the answers" in result.stderr
     assert "reasoner" in result.stdout
+
+
+def test_a_reasoner_is_opened_and_handed_on(asked: list[dict], monkeypatch: pytest.MonkeyPatch):
+    opened = object()
+    monkeypatch.setattr("kinmo_cli._reasoning.open_reasoner", lambda name: opened if name == "N" else None)
+    assert kinmo("evaluate", "retrieval", "R", "D", "--reasoner", "N").exit_code == 0
+    assert asked[0]["reasoner"] is opened
+    assert kinmo("evaluate", "retrieval", "R", "D").exit_code == 0
+    assert asked[1]["reasoner"] is None
+    refused = kinmo("evaluate", "retrieval", "D", "--table5", "--out", "F", "--reasoner", "N")
+    assert refused.exit_code == 2
+    assert "--reasoner is not for --table5" in refused.stderr
 
 
 def test_several_runs_are_averaged(asked: list[dict]):
@@ -89,7 +101,7 @@ def test_json_of_one_run_carries_the_stamp_in_every_row(asked: list[dict]):
     written = json.loads(kinmo("evaluate", "retrieval", "R", "D", "--json").stdout)
     assert written["results"][0]["R@10"] == 10.0
     assert {row["split_fingerprint"] for row in written["results"]} == {"f1"}
-    assert written["missing"] == [{"level": "GJ", "source": "reasoner", "why": "not available yet"}]
+    assert written["missing"] == [{"level": "GJ", "source": "reasoner", "why": "needs --reasoner"}]
     assert written["warnings"] == ["has seen the answers"]
 
 

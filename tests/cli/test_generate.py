@@ -128,6 +128,24 @@ def test_finer_texts_by_hand_and_from_a_row(model: Path, dataset: Path, tmp_path
     assert json.loads(result.stdout)["motions"][0]["level"] == "GJ"
 
 
+def test_a_reasoner_writes_what_is_not_given(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    from kinmo_annotate.schema.skeleton import FIELDS
+
+    asked: list[tuple] = []
+
+    class Says:
+        def reason(self, captions, seed, *, given, progress):
+            asked.append((captions, seed, given))
+            return [dict.fromkeys(FIELDS, "It moves.") for _ in captions]
+
+    monkeypatch.setattr("kinmo_cli._reasoning.open_reasoner", lambda name, silent=False: Says())
+    options = ["--model", model, "--out", tmp_path / "a.npy", "--seconds", 1, "--seed", 3, "--json"]
+    result = kinmo("generate", "a person waves", "--reasoner", "R", *options)
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["motions"][0]["level"] == "GJI"
+    assert asked == [(["a person waves"], 3, [{}])]
+
+
 def test_wrong_use_is_told_before_anything_is_written(model: Path, tmp_path: Path):
     out = tmp_path / "clip.npy"
 

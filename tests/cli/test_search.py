@@ -176,6 +176,25 @@ def test_fields_and_level_reach_the_model(search, model, tmp_path):
     assert model.asked[-1][1] == [dict.fromkeys(FIELDS, "Still.")]
 
 
+def test_a_reasoner_writes_the_sentences_that_are_not_given(search, model, tmp_path, monkeypatch):
+    class Says:
+        def reason(self, captions, seed, *, given, progress):
+            return [
+                dict.fromkeys(FIELDS, f"of {one}") | dict(two)
+                for one, two in zip(captions, given, strict=True)
+            ]
+
+    monkeypatch.setattr("kinmo_cli._reasoning.open_reasoner", lambda name, silent=False: Says())
+    fields = tmp_path / "fields.yaml"
+    fields.write_text("left_arm: The left arm rises.\n")
+    assert search("like number 7", "--reasoner", "R", "--fields", fields).exit_code == 0
+    (captions, said, level) = model.asked[-1]
+    assert (captions, level) == (["like number 7"], None)
+    assert said == [dict.fromkeys(FIELDS, "of like number 7") | {"left_arm": "The left arm rises."}]
+    assert search("-", "--reasoner", "R", stdin="like number 7\nlike number 3\n").exit_code == 0
+    assert [one["neck"] for one in model.asked[-1][1]] == ["of like number 7", "of like number 3"]
+
+
 def test_a_picture_of_what_was_found(search, tmp_path):
     from PIL import Image
 

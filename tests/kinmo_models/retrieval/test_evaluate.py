@@ -13,6 +13,7 @@ import pytest
 from kinmo_annotate.schema.shards import DatasetError
 from kinmo_annotate.schema.skeleton import FIELDS
 from kinmo_models.data.motions import MotionStore
+from kinmo_models.data.pairs import add_reasoned
 from kinmo_models.metrics.ranking import Ranking
 from kinmo_models.retrieval.config import load_config
 from kinmo_models.retrieval.evaluate import (
@@ -96,6 +97,31 @@ def test_annotation_texts_find_their_motion_and_captions_alone_do_not():
         assert found["a", direction, PAIRED, "GJI", ANNOTATION].recall[1] == 100
         assert found["a", direction, PAIRED, "G", NONE].recall[1] < 30
         assert found["a", direction, PAIRED, "G", NONE].queries == 40
+
+
+class Repeats:
+    """A reasoner that says of a caption, in every field, what the caption says."""
+
+    name, meta = "repeats", {"split_fingerprints": {}}
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def reason(self, captions, *, progress=None):
+        self.asked += captions
+        return [dict.fromkeys(FIELDS, f"{caption} says") for caption in captions]
+
+
+def test_texts_of_a_reasoner_are_those_of_the_caption():
+    """Equal captions get equal sentences, and are asked for once; annotation texts are not looked at."""
+    pairs, reasoner = made_up_pairs(), Repeats()
+    add_reasoned(pairs, reasoner)
+    assert reasoner.asked == list(dict.fromkeys(pairs.captions))
+    assert [one["neck"] for one in pairs.reasoned] == [f"{caption} says" for caption in pairs.captions]
+    model = Knowing(pairs)
+    results = evaluate(model, pairs, protocol_all(pairs.captions), [("GJ", REASONER)])
+    assert {(one.level, one.source) for one in results} == {("GJ", REASONER)}
+    assert model.asked == [("GJ", True, 20)]
 
 
 def test_equal_queries_are_embedded_once_and_tie_exactly():
@@ -186,7 +212,7 @@ def test_every_row_is_stamped_and_nothing_is_invented(store: MotionStore, tmp_pa
         assert row.keys() >= {"R@1", "R@2", "R@3", "R@5", "R@10", "MedR", "queries", "scorer", "level"}
     assert {row["protocol"] for row in written["results"]} == set("abc")
     assert any("4 motions make no batch of 32" in note for note in written["notes"])
-    assert written["missing"] == [{"level": "GJ", "source": REASONER, "why": "not available yet"}]
+    assert written["missing"] == [{"level": "GJ", "source": REASONER, "why": "needs --reasoner"}]
 
 
 @pytest.mark.usefixtures("models")

@@ -1,0 +1,1 @@
+"""Joint Motion Reasoner: a language model that writes and edits the 21 sentences (KinMo, 3.4)."""
