@@ -7,9 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from kinmo_annotate.schema.features import features_to_joints
 from kinmo_annotate.schema.skeleton import FPS
@@ -19,8 +17,7 @@ from kinmo_models.control.paths import JointPath
 from kinmo_models.control.refine import refine as refined
 from kinmo_models.data.cache import Progress
 from kinmo_models.generation.config import SamplingConfig
-from kinmo_models.generation.generator import Generated, Generator, Prompt, to_prompts
-from kinmo_models.generation.sample import Asked, sample
+from kinmo_models.generation.generator import Generated, Generator, Known, Prompt, to_prompts
 from kinmo_models.tokenizer.config import UNIT
 from kinmo_models.training.checkpoint import resolve_model
 from kinmo_models.training.config import from_yaml
@@ -67,8 +64,7 @@ class Controller:
         level: str | None = None,
         refine: int = 0,
         sampling: SamplingConfig | None = None,
-        tokens: Sequence[NDArray[np.integer]] | None = None,
-        editable: Sequence[NDArray[np.bool_]] | None = None,
+        known: Sequence[Known] | None = None,
         progress: Progress | None = None,
     ) -> list[Generated]:
         """Write a motion for each prompt, along its path.
@@ -80,8 +76,8 @@ class Controller:
             level: of text; see `Generator.generate`.
             refine: passes of test-time optimisation; 0 is none. They change features and joints, not tokens.
             sampling: passes, guidance, ...; None is that of the generator.
-            tokens: for each prompt (n, L) tokens that are there already; None where all is written.
-            editable: for each prompt (n,) which tokens are written; the others stay. None is all.
+            known: for each prompt the tokens that are there already, and which of them are written; None
+                writes all.
             progress: told passes of refinement.
 
         Returns:
@@ -91,52 +87,20 @@ class Controller:
             ValueError: a path or tokens of another length, or as `Generator.generate`.
         """
         asked = [_with_length(prompt, path) for prompt, path in zip(to_prompts(prompts), paths, strict=True)]
-        _check_known(paths, tokens, editable)
-        found: dict[int, Generated] = {}
-        for chosen, part in self.generator.portions(asked, level):
-            motions = self._generate(
-                [asked[n] for n in part],
-                [paths[n] for n in part],
-                chosen,
-                sampling or self.generator.config.sampling,
-                None if tokens is None else np.concatenate([tokens[n] for n in part]),
-                None if editable is None else np.concatenate([editable[n] for n in part]),
-            )
-            found.update(zip(part, motions, strict=True))
-        written = [found[place] for place in range(len(asked))]
-        return self._refined(written, paths, refine, editable, progress) if refine else written
+        _check_known(paths, known)
+        led: list[PathControl] = []
 
-    def _generate(
-        self,
-        prompts: list[Prompt],
-        paths: list[JointPath],
-        level: str,
-        sampling: SamplingConfig,
-        tokens: NDArray[np.integer] | None,
-        editable: NDArray[np.bool_] | None,
-    ) -> list[Generated]:
-        """Write some motions in one batch."""
-        latents, present = self.generator.encode(prompts)
-        lengths = torch.tensor([len(path) // UNIT for path in paths])
-        asked = Asked(
-            latents,
-            present,
-            lengths,
-            [prompt.seed for prompt in prompts],
-            None if tokens is None else torch.from_numpy(tokens.astype(np.int64)).to(self._device),
-            None if editable is None else torch.from_numpy(editable.astype(bool)).to(self._device),
-        )
-        control = self._control(paths, lengths)
-        written = sample(self.generator.model, asked, sampling, level, control).cpu().numpy()
-        self.decodes = control.decodes
-        parts = np.split(written, np.cumsum(lengths.numpy())[:-1])
-        return [
-            Generated(prompt, level, rows, features_to_joints(rows), part)
-            for prompt, rows, part in zip(prompts, self.generator.tokenizer.decode(parts), parts, strict=True)
-        ]
+        def lead(places: list[int]) -> PathControl:
+            led.append(self._control([paths[place] for place in places]))
+            return led[-1]
 
-    def _control(self, paths: Sequence[JointPath], lengths: torch.Tensor) -> PathControl:
+        written = self.generator.write(asked, known, level=level, sampling=sampling, lead=lead)
+        self.decodes = led[-1].decodes if led else 0
+        return self._refined(written, paths, refine, known, progress) if refine else written
+
+    def _control(self, paths: Sequence[JointPath]) -> PathControl:
         """Put paths beside the branches."""
+        lengths = torch.tensor([len(path) // UNIT for path in paths])
         wanted = wanted_of(paths, lengths, self._device)
         sight = Sight(self.generator.tokenizer)
         return PathControl(self._model, sight, wanted, self.generator.model.base.mask)
@@ -146,7 +110,7 @@ class Controller:
         written: Sequence[Generated],
         paths: Sequence[JointPath],
         steps: int,
-        editable: Sequence[NDArray[np.bool_]] | None,
+        known: Sequence[Known] | None,
         progress: Progress | None,
     ) -> list[Generated]:
         """Optimise what was written, all motions together."""
@@ -155,7 +119,7 @@ class Controller:
             [one.tokens for one in written],
             paths,
             steps,
-            editable=editable,
+            editable=None if known is None else [one.editable for one in known],
             progress=progress,
         )
         return [
@@ -174,14 +138,8 @@ def _with_length(prompt: Prompt, path: JointPath) -> Prompt:
     return replace(prompt, seconds=seconds)
 
 
-def _check_known(
-    paths: Sequence[JointPath],
-    tokens: Sequence[NDArray[np.integer]] | None,
-    editable: Sequence[NDArray[np.bool_]] | None,
-) -> None:
+def _check_known(paths: Sequence[JointPath], known: Sequence[Known] | None) -> None:
     """Refuse tokens that are not as many as the frames of the paths."""
-    if editable is not None and tokens is None:
-        raise ValueError("editable says which tokens stay, but no tokens are given")
-    for name, given in (("tokens", tokens), ("editable", editable)):
-        if given is not None and [len(one) for one in given] != [len(path) // UNIT for path in paths]:
-            raise ValueError(f"{name} do not have one row for each {UNIT} frames of the paths")
+    counts = [len(path) // UNIT for path in paths]
+    if known is not None and [len(one.tokens) for one in known] != counts:
+        raise ValueError(f"tokens do not have one row for each {UNIT} frames of the paths")

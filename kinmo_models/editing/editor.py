@@ -133,7 +133,7 @@ class Editor:
         prompt = replace(edit.prompt, fields=told_fields(edit.prompt.fields, edit.held), seconds=None)
         prompts = [replace(prompt, seed=prompt.seed + number) for number in range(tries)]
         known = Known(edit.canvas.tokens, edit.canvas.editable)
-        written = self.generator.rewrite(prompts, [known] * tries, level=level, sampling=sampling)
+        written = self.generator.write(prompts, [known] * tries, level=level, sampling=sampling)
         kept = written[self._best(written)]
         canvas = edit.canvas
         rows = compose_in_time(canvas.rows, canvas.decoded, _extended(kept.features, canvas), canvas.edited)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from kinmo_annotate.schema.skeleton import FPS
 from kinmo_models.generation.conditions import TextEncoder, open_text_encoder
 from kinmo_models.generation.config import GeneratorConfig, SamplingConfig
 from kinmo_models.generation.model import GeneratorModel
-from kinmo_models.generation.sample import Asked, sample
+from kinmo_models.generation.sample import Asked, Control, sample
 from kinmo_models.retrieval.retriever import sentences_of
 from kinmo_models.tokenizer.config import UNIT
 from kinmo_models.tokenizer.tokenizer import Tokenizer
@@ -62,6 +62,9 @@ class Known:
 
     tokens: NDArray[np.integer]
     editable: NDArray[np.bool_]
+
+
+Lead: TypeAlias = Callable[[list[int]], Control]
 
 
 @dataclass(frozen=True)
@@ -156,82 +159,62 @@ class Generator:
         Raises:
             ValueError: a level that the model does not have, an unknown field, or a length that cannot be.
         """
-        return self._generate(to_prompts(prompts), None, level, sampling)
+        return self.write(to_prompts(prompts), level=level, sampling=sampling)
 
-    def rewrite(
+    def write(
         self,
         prompts: Sequence[Prompt],
-        known: Sequence[Known],
+        known: Sequence[Known] | None = None,
         *,
         level: str | None = None,
         sampling: SamplingConfig | None = None,
+        lead: Lead | None = None,
     ) -> list[Generated]:
-        """Write some tokens of motions anew; the others stay as they are, at all levels of quantisation.
+        """Write motions, or some of their tokens anew; the others stay, at all levels of quantisation.
 
         Args:
-            prompts: as of `generate`; a length that they ask for does not count.
-            known: for each the tokens that there are, and which of them are written.
+            prompts: as of `generate`; where tokens are known, a length that is asked for does not count.
+            known: for each prompt the tokens that there are, and which of them are written; None writes all.
             level: as of `generate`.
             sampling: as of `generate`.
+            lead: gives what leads the passes of the prompts at some places, written together.
 
         Raises:
             ValueError: as of `generate`, tokens of another shape, or more than the model writes.
         """
-        for one in known:
+        for one in known or ():
             self._check_known(one)
-        return self._generate(prompts, known, level, sampling)
-
-    def _generate(
-        self,
-        asked: Sequence[Prompt],
-        known: Sequence[Known] | None,
-        level: str | None,
-        sampling: SamplingConfig | None,
-    ) -> list[Generated]:
-        """Write motions of one level of text together."""
-        found: dict[int, Generated] = {}
-        for chosen, part in self.portions(asked, level):
-            there = None if known is None else [known[n] for n in part]
-            settings = sampling or self.config.sampling
-            motions = self._write([asked[n] for n in part], there, chosen, settings)
-            found.update(zip(part, motions, strict=True))
-        return [found[place] for place in range(len(asked))]
-
-    def portions(self, asked: Sequence[Prompt], level: str | None) -> Iterator[tuple[str, list[int]]]:
-        """Check prompts, and give levels of text with the places of prompts that are written down to each.
-
-        Raises:
-            ValueError: see `generate`.
-        """
         by_level: dict[str, list[int]] = defaultdict(list)
-        for place, prompt in enumerate(asked):
+        for place, prompt in enumerate(prompts):
             self._check(prompt)
             by_level[self._level(level, prompt)].append(place)
+        found: dict[int, Generated] = {}
         for chosen, places in by_level.items():
             for start in range(0, len(places), _AT_ONCE):
-                yield chosen, places[start : start + _AT_ONCE]
+                part = places[start : start + _AT_ONCE]
+                there = None if known is None else [known[n] for n in part]
+                asked = self._ask([prompts[n] for n in part], there)
+                control = None if lead is None else lead(part)
+                tokens = sample(self.model, asked, sampling or self.config.sampling, chosen, control)
+                parts = np.split(tokens.cpu().numpy(), np.cumsum(asked.lengths.numpy())[:-1])
+                for place, rows, own in zip(part, self.tokenizer.decode(parts), parts, strict=True):
+                    found[place] = Generated(prompts[place], chosen, rows, features_to_joints(rows), own)
+        return [found[place] for place in range(len(prompts))]
 
-    def _write(
-        self, prompts: list[Prompt], known: list[Known] | None, level: str, sampling: SamplingConfig
-    ) -> list[Generated]:
+    def _ask(self, prompts: Sequence[Prompt], known: Sequence[Known] | None) -> Asked:
+        """Encode what is to be written together."""
         latents, present = self.encode(prompts)
-        lengths = self._lengths(prompts, latents)
-        asked = Asked(latents, present, lengths, [prompt.seed for prompt in prompts])
-        if known is not None:
-            lengths = torch.tensor([len(one.tokens) for one in known])
-            asked = replace(
-                asked,
-                lengths=lengths,
-                tokens=_joined([one.tokens.astype(np.int64) for one in known], self._device),
-                editable=_joined([one.editable for one in known], self._device),
-            )
-        tokens = sample(self.model, asked, sampling, level).cpu().numpy()
-        parts = np.split(tokens, np.cumsum(lengths.numpy())[:-1])
-        features = self.tokenizer.decode(parts)
-        return [
-            Generated(prompt, level, rows, features_to_joints(rows), part)
-            for prompt, rows, part in zip(prompts, features, parts, strict=True)
-        ]
+        seeds = [prompt.seed for prompt in prompts]
+        if known is None:
+            return Asked(latents, present, self._lengths(prompts, latents), seeds)
+        return Asked(
+            latents,
+            present,
+            torch.tensor([len(one.tokens) for one in known]),
+            seeds,
+            _joined([one.tokens.astype(np.int64) for one in known], self._device),
+            _joined([one.editable.astype(bool) for one in known], self._device),
+        )
 
     def encode(self, prompts: Sequence[Prompt]) -> tuple[torch.Tensor, torch.Tensor]:
         """Encode the texts of prompts: latents (B, C, w), and which of them there are (B, C)."""

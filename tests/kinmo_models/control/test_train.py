@@ -18,7 +18,7 @@ from kinmo_models.control.train import Parts, train_control
 from kinmo_models.data.motions import MotionStore
 from kinmo_models.evaluator.score import scored_pairs
 from kinmo_models.generation.config import load_config as generation_config
-from kinmo_models.generation.generator import Generator, Prompt
+from kinmo_models.generation.generator import Generator, Known, Prompt
 from kinmo_models.generation.train import Parts as GeneratorParts
 from kinmo_models.generation.train import train_generation
 from kinmo_models.tokenizer.config import load_config as tokenizer_config
@@ -107,14 +107,11 @@ def test_an_empty_path_gives_the_generators_motion(place: Place):
 
 def test_tokens_that_are_not_editable_stay(place: Place):
     controller = place.open(place.train())
-    known = [np.full((5, 3), 2)]
-    editable = [np.array([True, False, False, True, True])]
-    (motion,) = controller.generate(["waves"], [straight(20, "head")], tokens=known, editable=editable)
-    np.testing.assert_array_equal(motion.tokens[1:3], known[0][1:3])
-    with pytest.raises(ValueError, match="no tokens are given"):
-        controller.generate(["waves"], [straight(20, "head")], editable=editable)
-    with pytest.raises(ValueError, match="editable do not have one row for each 4 frames"):
-        controller.generate(["waves"], [straight(24, "head")], tokens=[np.zeros((6, 3))], editable=editable)
+    known = Known(np.full((5, 3), 2), np.array([True, False, False, True, True]))
+    (motion,) = controller.generate(["waves"], [straight(20, "head")], known=[known])
+    np.testing.assert_array_equal(motion.tokens[1:3], known.tokens[1:3])
+    with pytest.raises(ValueError, match="tokens do not have one row for each 4 frames"):
+        controller.generate(["waves"], [straight(24, "head")], known=[known])
 
 
 def test_lengths_that_do_not_fit_are_refused(place: Place):

@@ -71,7 +71,7 @@ class SmallGenerator(Generator):
         with torch.no_grad():  # so small as they start, embeddings make all tokens equally likely
             for weight in model.parameters():
                 weight.mul_(4.0 if weight.ndim > 1 else 1.0)
-        self._model, self._device, self._most = model.eval(), "cpu", MOST
+        self.model, self._device, self._most = model.eval(), "cpu", MOST
         self.levels, self.most_seconds = model.levels, MOST * 0.2
         assert model.places == PLACES[-1]
 

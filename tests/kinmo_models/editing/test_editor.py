@@ -114,4 +114,4 @@ def test_tokens_of_another_shape_are_refused(generator):
     for tokens, editable in (((9, 3), 8), ((9, 2), 9), ((21, 3), 21)):
         known = Known(np.zeros(tokens, np.int64), np.ones(editable, bool))
         with pytest.raises(ValueError, match=r"tokens have the shape|is to be rewritten"):
-            generator.rewrite([WAVES], [known])
+            generator.write([WAVES], [known])
