@@ -25,6 +25,8 @@ class ModelConfig:
         decoder_layers: of the decoder.
         pooled: texts are encoded from the mean of their token features as well; for a language model that is
             a sentence encoder.
+        pooled_frames: motions are encoded from the mean and the largest of what each frame says by itself as
+            well.
         heads: of attention.
         inner: width inside the feed-forward layers.
         dropout: probability.
@@ -37,6 +39,7 @@ class ModelConfig:
     text_layers: int = setting(6, least=1)
     decoder_layers: int = setting(6, least=1)
     pooled: bool = False
+    pooled_frames: bool = False
     heads: int = setting(4, least=1)
     inner: int = setting(1024, least=8)
     dropout: float = setting(0.1, least=0, most=0.9)

@@ -48,6 +48,26 @@ class TextEncoder(nn.Module):
         return Gaussian(encoded.mean + self.pooled(_means(tokens, lengths)), encoded.std)
 
 
+class FramePool(nn.Module):
+    """What the frames of a motion say, each by itself: their mean and the largest, for the motion's latent.
+
+    How high a hand gets and how deep a knee bends are maxima over frames, which a short training of the
+    transformer's two tokens finds late.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.frame = nn.Sequential(nn.Linear(NUM_FEATURES, config.inner), nn.GELU())
+        self.mix = nn.Linear(2 * config.inner, config.width)
+
+    def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
+        """Pool packed features (N, 263) of motions with so many rows (B,), at least one: (B, d)."""
+        said, counts = self.frame(features).float(), lengths.to(features.device)
+        pooled = [torch.segment_reduce(said, how, lengths=counts) for how in ("mean", "max")]
+        mixed: Tensor = self.mix(torch.cat(pooled, 1))
+        return mixed
+
+
 class FinerLevel(nn.Module):
     """One level of finer texts: each text's latent, told by the coarser level what it belongs to.
 
@@ -93,6 +113,7 @@ class RetrievalModel(nn.Module):
         super().__init__()
         self.levels = LEVELS[: LEVELS.index(config.levels) + 1]
         self.motion_encoder = _encoder(config, NUM_FEATURES, config.layers)
+        self.frames = FramePool(config) if config.pooled_frames else None
         self.caption_encoder = TextEncoder(config, token_width)
         finer = len(self.levels) - 1
         self.finer = nn.ModuleList(FinerLevel(config, token_width) for _ in range(finer))
@@ -109,7 +130,9 @@ class RetrievalModel(nn.Module):
     def encode_motion(self, features: Tensor, lengths: Tensor) -> Gaussian:
         """Encode packed, normalised features (N, 263) of B motions."""
         encoded: Gaussian = self.motion_encoder(features, lengths)
-        return encoded
+        if self.frames is None:
+            return encoded
+        return Gaussian(encoded.mean + self.frames(features, lengths), encoded.std)
 
     def encode_text(self, caption: Texts, *finer: Texts) -> list[Gaussian]:
         """Encode texts at each level that they are given for.

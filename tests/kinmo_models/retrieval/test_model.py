@@ -51,6 +51,19 @@ def test_pooled_texts_carry_the_mean_of_their_tokens():
     torch.testing.assert_close(found.std, plain.std)
 
 
+def test_pooled_frames_carry_the_mean_and_the_largest_of_each_number():
+    torch.manual_seed(0)
+    model = RetrievalModel(replace(SMALL, pooled_frames=True), 5).eval()
+    features, lengths = torch.randn(9, 263), torch.tensor([5, 1, 3])
+    found, plain = model.encode_motion(features, lengths), model.motion_encoder(features, lengths)
+    assert model.frames is not None
+    for place, rows in enumerate(features.split(lengths.tolist())):
+        said = model.frames.frame(rows)
+        expected = plain.mean[place] + model.frames.mix(torch.cat([said.mean(0), said.amax(0)]))
+        torch.testing.assert_close(found.mean[place], expected)
+    torch.testing.assert_close(found.std, plain.std)
+
+
 def linear(layer: nn.Linear, x: np.ndarray) -> np.ndarray:
     return x @ layer.weight.detach().double().numpy().T + layer.bias.detach().double().numpy()
 
