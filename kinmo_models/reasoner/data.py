@@ -26,6 +26,7 @@ from kinmo_models.reasoner.form import (
     edit_answer,
     edit_question,
 )
+from kinmo_models.reasoner.sides import right_first
 from kinmo_models.reasoner.tokens import IGNORED, TextTokens
 
 _ORDER, _DRAWN = 0, 1  # streams of chance
@@ -168,16 +169,21 @@ class TextBatches:
             edit = self._edit(place, turned, random, shown)
             if edit is not None:
                 return edit
-        said = self._texts.motions[place][turned]
-        return self._answered(said[random.integers(len(said))], shown)
+        captions = len(self._texts.motions[place][0])
+        return self._answered(place, turned, int(random.integers(captions)), shown)
 
     def _random(self, epoch: int, place: int) -> np.random.Generator:
         return np.random.default_rng([self._seed, _DRAWN, epoch, place])
 
     def _plain(self, place: int) -> tuple[list[int], list[int]]:
-        return self._answered(self._texts.motions[place][0][0])
+        return self._answered(place, False, 0)
 
-    def _answered(self, said: Said, shown: Sequence[int] = ALL) -> tuple[list[int], list[int]]:
+    def _answered(
+        self, place: int, turned: bool, number: int, shown: Sequence[int] = ALL
+    ) -> tuple[list[int], list[int]]:
+        """Ask by a caption of a motion or of its mirror image, and answer; left comes first."""
+        motion = self._texts.motions[place]
+        said = motion[turned != right_first(motion[turned][number].caption)][number]
         answer = caption_answer(said.fields, shown)
         return self._tokens.encode([*caption_question(said.caption), *answer])
 
@@ -189,6 +195,8 @@ class TextBatches:
     ) -> tuple[list[int], list[int]] | None:
         """Draw an edit; None where nothing fits."""
         edit = self._texts.edits.draw(place, turned, random)
+        if edit is not None and right_first(f"{edit.before.caption} {edit.instruction}"):
+            edit = edit.in_mirror()
         return None if edit is None else self._tokens.encode(edit_pieces(edit, self._data.source, shown))
 
 

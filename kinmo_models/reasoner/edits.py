@@ -26,6 +26,7 @@ from kinmo_annotate.schema.records import NO_MOVEMENT, NOT_DETERMINED
 from kinmo_annotate.schema.skeleton import FIELDS, GROUP_NAMES, PAIRS
 from kinmo_models.reasoner.form import KEEP
 from kinmo_models.reasoner.imperative import imperative, split_subject
+from kinmo_models.reasoner.sides import fields_in_mirror, in_mirror
 
 KINDS: Final = ("side", "other", "more", "count")
 _SHARES: Final = (0.25, 0.25, 0.4, 0.1)
@@ -110,6 +111,12 @@ class Edit:
         """The 21 sentences after the edit, those that stay written out."""
         pairs = zip(self.fields, self.before.fields, strict=True)
         return tuple(old if new == KEEP else new for new, old in pairs)
+
+    def in_mirror(self) -> Edit:
+        """Give the same edit of the mirror image."""
+        before = Said(in_mirror(self.before.caption), _in_mirror(self.before.fields))
+        instruction, caption = in_mirror(self.instruction), in_mirror(self.caption)
+        return Edit(self.kind, before, instruction, caption, _in_mirror(self.fields))
 
 
 class Edits:
@@ -229,6 +236,10 @@ def _edit(kind: str, before: Said, instruction: str, after: Said, exact: bool = 
         for old, new in zip(before.fields, after.fields, strict=True)
     )
     return Edit(kind, before, instruction, after.caption, fields)
+
+
+def _in_mirror(fields: Sequence[str]) -> tuple[str, ...]:
+    return tuple(fields_in_mirror(dict(zip(FIELDS, fields, strict=True))).values())
 
 
 def _worded(templates: Sequence[str], fills: dict[str, str], random: np.random.Generator) -> str:

@@ -19,6 +19,7 @@ from kinmo_models.reasoner.form import (
     edit_question,
 )
 from kinmo_models.reasoner.model import load_model
+from kinmo_models.reasoner.sides import fields_in_mirror, in_mirror, right_first
 from kinmo_models.reasoner.tokens import TextTokens
 from kinmo_models.training.checkpoint import resolve_model
 from kinmo_models.training.config import from_yaml
@@ -87,22 +88,20 @@ class Reasoner:
             ValueError: a caption without a word, or an unknown field.
         """
         known = [_known(one) for one in given or [{}] * len(captions)]
-        questions = [
-            Question(
-                caption_question(self._caption(caption)),
-                [Line(name, clean(texts[name]) if name in texts else None) for name in FIELDS],
-                seed,
-            )
-            for caption, texts in zip(captions, known, strict=True)
-        ]
+        said = [self._caption(caption) for caption in captions]
+        turned = [right_first(one) for one in said]
+        questions = []
+        for caption, texts, turn in zip(said, known, turned, strict=True):
+            asked = caption_question(in_mirror(caption) if turn else caption)
+            there = fields_in_mirror(texts) if turn else texts
+            lines = [Line(name, clean(there[name]) if name in there else None) for name in FIELDS]
+            questions.append(Question(asked, lines, seed))
         answers = self._answers(questions, sampling, progress)
-        return [
-            {
-                name: texts.get(name) or as_sentence(text or "")
-                for name, text in zip(FIELDS, answer, strict=True)
-            }
-            for texts, answer in zip(known, answers, strict=True)
-        ]
+        found = []
+        for texts, answer, turn in zip(known, answers, turned, strict=True):
+            written = {name: as_sentence(text or "") for name, text in zip(FIELDS, answer, strict=True)}
+            found.append((fields_in_mirror(written) if turn else written) | texts)
+        return found
 
     def edit(
         self,
@@ -129,27 +128,29 @@ class Reasoner:
             ValueError: a caption or an instruction without a word, or an unknown field.
         """
         before = self._completed(edits, seed, sampling)
-        questions = [
-            Question(
-                edit_question(
-                    self._caption(caption),
-                    {name: clean(text) for name, text in fields.items()},
-                    self._caption(instruction),
-                    self.config.data.source,
-                ),
-                [Line(CAPTION), *(Line(name, may_stay=True) for name in FIELDS)],
-                seed,
-            )
-            for (caption, _, instruction), fields in zip(edits, before, strict=True)
-        ]
+        said = [(self._caption(caption), self._caption(instruction)) for caption, _, instruction in edits]
+        turned = [right_first(f"{caption} {instruction}") for caption, instruction in said]
+        questions = []
+        for (caption, instruction), fields, turn in zip(said, before, turned, strict=True):
+            there = {name: clean(text) for name, text in fields.items()}
+            if turn:
+                caption, instruction = in_mirror(caption), in_mirror(instruction)
+                there = fields_in_mirror(there)
+            asked = edit_question(caption, there, instruction, self.config.data.source)
+            lines = [Line(CAPTION), *(Line(name, may_stay=True) for name in FIELDS)]
+            questions.append(Question(asked, lines, seed))
         edited = []
         answers = self._answers(questions, sampling, progress)
-        for (caption, *sentences), fields in zip(answers, before, strict=True):
-            after = {
-                name: fields[name] if text is None else as_sentence(text)
+        for (after, *sentences), fields, turn in zip(answers, before, turned, strict=True):
+            changed = {
+                name: as_sentence(text)
                 for name, text in zip(FIELDS, sentences, strict=True)
+                if text is not None
             }
-            edited.append((as_sentence(caption or ""), after))
+            sentence = as_sentence(after or "")
+            if turn:
+                sentence, changed = in_mirror(sentence), fields_in_mirror(changed)
+            edited.append((sentence, fields | changed))
         return edited
 
     def _completed(

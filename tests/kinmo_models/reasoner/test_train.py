@@ -19,6 +19,7 @@ from kinmo_models.reasoner.config import ModelConfig, ReasonerConfig, load_confi
 from kinmo_models.reasoner.data import TextBatches, Texts
 from kinmo_models.reasoner.model import from_scratch, open_base
 from kinmo_models.reasoner.reasoner import Reasoner
+from kinmo_models.reasoner.sides import fields_in_mirror, in_mirror
 from kinmo_models.reasoner.tokens import IGNORED, TextTokens
 from kinmo_models.reasoner.train import ReasonerWork, train_reasoner
 from kinmo_models.training.checkpoint import resolve_model
@@ -91,6 +92,19 @@ def test_given_sentences_stay_and_wrong_ones_are_refused(place: Place):
             reasoner.reason([empty])
         with pytest.raises(ValueError, match="is empty"):
             reasoner.edit([("a person waves", {}, empty)])
+
+
+def test_right_is_answered_as_the_mirror_image_of_left(place: Place):
+    reasoner = Reasoner.from_pretrained(place.train(), device="cpu")
+    left, right = reasoner.reason(["a person waves with the left hand", "a person waves with the right hand"])
+    assert right == fields_in_mirror(left)
+    (edited, ours), (turned, theirs) = reasoner.edit(
+        [
+            ("a person waves with the left hand", left, "use the right hand instead"),
+            ("a person waves with the right hand", right, "use the left hand instead"),
+        ]
+    )
+    assert (turned, theirs) == (in_mirror(edited), fields_in_mirror(ours))
 
 
 def test_a_training_that_was_stopped_goes_on_to_the_bit(
