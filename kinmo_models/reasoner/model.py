@@ -94,7 +94,9 @@ def open_base(base: str) -> tuple[nn.Module, TextTokens]:
     source = _source(base)
     try:
         tokenizer = AutoTokenizer.from_pretrained(source.name, **source.options)
-        model: Any = AutoModelForCausalLM.from_pretrained(source.name, dtype=torch.float32, **source.options)
+        # never pickled weights; what is read from a GGUF file is no pickle either
+        plain: dict[str, Any] = dict(source.options) or {"use_safetensors": True}
+        model: Any = AutoModelForCausalLM.from_pretrained(source.name, dtype=torch.float32, **plain)
     except (OSError, ValueError, ImportError, KeyError, RuntimeError) as error:
         reason = f"is no language model that transformers can open ({' '.join(str(error).split())[:160]})"
         raise TrainingError(base, reason, _NO_BASE) from None
