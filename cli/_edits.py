@@ -80,8 +80,10 @@ class Opened:
     path: Path | None = None
 
 
-def check_usage(asked: Asked, said: Texts, model: str, out: Path | None, hold: str, prompt: str) -> None:
-    """Refuse options that are missing or do not go together, before anything slow is done."""
+def check_usage(
+    asked: Asked, said: Texts, model: str, out: Path | None, hold: str, refine: int, prompt: str
+) -> Path:
+    """Refuse options that are missing or do not go together, before anything slow is done; give `out`."""
     if not model or out is None:
         fail("name the model and what to write", "Add --model RUN --out clip.mp4.", WRONG_USAGE)
     if (asked.source is None) == (asked.row is None):
@@ -111,6 +113,10 @@ def check_usage(asked: Asked, said: Texts, model: str, out: Path | None, hold: s
     if said.instruction and (said.prompt or said.file or said.given):
         reason = "--instruction has the reasoner write the texts, and there are others"
         fail(reason, "Leave out the instruction, or --prompt, --fields and --field.", WRONG_USAGE)
+    if refine and not hold:
+        remedy = "Name the groups that stay with --hold, or leave --refine out."
+        fail("--refine goes with --hold, and nothing is held", remedy, WRONG_USAGE)
+    return out
 
 
 def open_source(asked: Asked, mapping: Path | None) -> Opened:

@@ -92,6 +92,8 @@ def control(
     if not out.suffix:
         fail(f"{out}: has no ending", "Name a file such as clip.mp4.", WRONG_USAGE)
     check_suffixes(out, (out.suffix,), True)
+    if prompt is None:
+        fail("give a prompt", f'Such as: kinmo control "a person walks" --out {out} ...', WRONG_USAGE)
     asked = read_asked(prompt, None, fields, seconds)
     if len(asked) != 1:
         fail(f"{prompt}: holds {len(asked)} prompts", "A path is of one motion: give one.", WRONG_USAGE)

@@ -138,7 +138,7 @@ def edit(
     """
     asked = Asked(source, row, (start, end), prepend, append, blend, seconds)
     said = Texts(prompt or prepend or append, fields, tuple(field or ()), instruction, reasoner)
-    check_usage(asked, said, model, out, hold, prompt)
+    out = check_usage(asked, said, model, out, hold, refine, prompt)
     _check_paths(out, compare)
     from kinmo_models.generation.generator import Generator
 
@@ -158,15 +158,14 @@ def edit(
     _tell(written, opened, out)
 
 
-def _check_paths(out: Path | None, compare: Path | None) -> None:
+def _check_paths(out: Path, compare: Path | None) -> None:
     """Refuse what cannot be written before a model is loaded."""
     from kinmo_annotate.motion_out import check_path
     from kinmo_annotate.render.film import FILM_SUFFIXES
     from kinmo_annotate.render.paper import check_suffix
     from kinmo_annotate.render.sheet import SHEET_SUFFIXES
 
-    if out is not None:
-        check_path(out)
+    check_path(out)
     if compare is not None:
         check_suffix(compare, (*SHEET_SUFFIXES, *FILM_SUFFIXES), "a comparison")
         check_path(compare)
@@ -224,7 +223,7 @@ def _edit(
 
 
 def _written(
-    found: Edited, out: Path | None, compare: Path | None, features: bool, opened: Opened
+    found: Edited, out: Path, compare: Path | None, features: bool, opened: Opened
 ) -> dict[str, Any]:
     """Write the motion; say what it is, where, and how far the edit reached."""
     from kinmo_annotate.motion_out import MotionOut, write_motion
@@ -233,8 +232,6 @@ def _written(
     from kinmo_models.editing.measure import seam_jump
 
     edit = found.edit
-    if out is None:
-        fail("name what to write", "Add --out clip.mp4.", WRONG_USAGE)
     sentences = dict(edit.prompt.fields or {})
     shown = MotionOut(found.joints, text=edit.prompt.caption, sentences=sentences)
     write_motion(replace(shown, features=found.features if features else None), out)
@@ -267,7 +264,7 @@ def _compare(found: Edited, path: Path, opened: Opened) -> None:
     comparison([before, Compared(found.joints, f"edited: {text}", found.edit.canvas.edited)], path)
 
 
-def _tell(written: dict[str, Any], opened: Opened, out: Path | None) -> None:
+def _tell(written: dict[str, Any], opened: Opened, out: Path) -> None:
     """Say what was written, and how far the edit reached."""
     from kinmo_models.editing.measure import MOST_JUMP
 

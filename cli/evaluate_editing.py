@@ -19,11 +19,14 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from kinmo_models.data.motions import MotionStore
     from kinmo_models.editing.cases import Case
     from kinmo_models.editing.editor import Edited, Editor
     from kinmo_models.editing.evaluate import EditSettings, Reach
     from kinmo_models.evaluator.evaluator import Evaluator
     from kinmo_models.evaluator.score import Figure, ScoreSettings
+    from kinmo_models.generation.generator import Generator
+    from kinmo_models.retrieval.retriever import Retriever
 
 _UNEDITED: Final = "sources"
 
@@ -113,20 +116,20 @@ def is_true(features: NDArray[np.float32], field: str, sentence: str) -> bool:
     return makes_movements(motion, field, sentence)
 
 
-def _retriever(text: Path | None, cache: Path | None) -> Any:
+def _retriever(text: Path | None, cache: Path | None) -> Retriever | None:
     from kinmo_models.retrieval.retriever import Retriever
 
     return None if text is None else Retriever.from_pretrained(text, cache_dir=cache)
 
 
-def _open_store(dataset: Path, cache: Path | None, silent: bool) -> Any:
+def _open_store(dataset: Path, cache: Path | None, silent: bool) -> MotionStore:
     from kinmo_models.data.motions import MotionStore
 
     with stages(silent) as told:
         return MotionStore.open(dataset, cache, lambda done, total: told("features", done, total))
 
 
-def _warn_of_doubts(generator: Any, store: Any, split: str) -> None:
+def _warn_of_doubts(generator: Generator, store: MotionStore, split: str) -> None:
     from kinmo_models.data.pairs import doubts
 
     for doubt in doubts(generator.meta, store, split):

@@ -210,9 +210,7 @@ def control(
         if generator is None:
             missing = "name the folder of a generator, which kinmo train generator writes"
             raise typer.BadParameter(missing, param_hint="GENERATOR")
-        from kinmo_models.control.train import Parts
-
-        return {"parts": Parts(generator)}
+        return {"generator": generator}
 
     asked = _Asked("control", dataset, out, config, sets, resume, cache, print_config, as_json)
     _train(asked, f'kinmo control "a person walks" --path FILE --model {out} --out clip.mp4', parts)

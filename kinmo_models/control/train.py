@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -36,17 +35,6 @@ _TRAIN, _VAL = "train", "val"
 _VAL_SEED: Final = 20  # of the paths of validation: the same ones each time
 
 
-@dataclass(frozen=True)
-class Parts:
-    """What control stands on.
-
-    Attributes:
-        generator: folder of a generator, which `kinmo train generator` wrote.
-    """
-
-    generator: Path
-
-
 class ControlWork:
     """What the training loop needs of control (`kinmo_models.training.work.Work`).
 
@@ -59,7 +47,7 @@ class ControlWork:
     def __init__(
         self,
         dataset: Path,
-        parts: Parts,
+        generator: Path,
         config: ControlConfig,
         *,
         cache_dir: Path | None = None,
@@ -72,7 +60,7 @@ class ControlWork:
             TrainingError: the generator cannot be opened.
             LanguageModelError: the language model cannot be opened.
         """
-        self.config, self._folder = config, resolve_model(parts.generator)
+        self.config, self._folder = config, resolve_model(generator)
         store = MotionStore.open(dataset, cache_dir, stage("features", progress))
         self._generator = Generator.from_pretrained(self._folder, device="cpu", cache_dir=cache_dir)
         tokenizer, model = self._generator.tokenizer, self._generator.model
@@ -149,7 +137,7 @@ def train_control(
     dataset: Path,
     out: Path,
     config: ControlConfig,
-    parts: Parts,
+    generator: Path,
     *,
     resume: bool = True,
     cache_dir: Path | None = None,
@@ -162,7 +150,7 @@ def train_control(
         dataset: the folder that `kinmo annotate run` wrote; best the one that the generator learned from.
         out: the RUN folder.
         config: all settings.
-        parts: the generator.
+        generator: folder of a generator, which `kinmo train generator` wrote.
         resume: False begins over; True goes on with what is in `out`.
         cache_dir: root of the caches; None is the user's.
         progress: told of the preparation.
@@ -173,5 +161,5 @@ def train_control(
         TrainingError: the generator cannot be opened; or see `training.loop.train`.
         LanguageModelError: the language model cannot be opened.
     """
-    work = ControlWork(dataset, parts, config, cache_dir=cache_dir, progress=progress)
+    work = ControlWork(dataset, generator, config, cache_dir=cache_dir, progress=progress)
     return train(work, config.training, out, resume=resume, console=console)

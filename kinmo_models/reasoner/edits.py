@@ -106,12 +106,6 @@ class Edit:
     caption: str
     fields: tuple[str, ...]
 
-    @property
-    def after(self) -> tuple[str, ...]:
-        """The 21 sentences after the edit, those that stay written out."""
-        pairs = zip(self.fields, self.before.fields, strict=True)
-        return tuple(old if new == KEEP else new for new, old in pairs)
-
     def in_mirror(self) -> Edit:
         """Give the same edit of the mirror image."""
         before = Said(in_mirror(self.before.caption), _in_mirror(self.before.fields))

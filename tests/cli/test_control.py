@@ -107,6 +107,14 @@ def test_bad_paths_end_in_one_line_before_a_model_is_opened(options: list[object
     assert "Traceback" not in result.output
 
 
+def test_a_path_without_a_prompt_is_told_what_to_add(tmp_path: Path):
+    at = ["--at", "1s head 0 1 0"]
+    result = kinmo("control", *at, "--model", "none", "--out", tmp_path / "clip.npy")
+    assert result.exit_code == 2
+    assert "kinmo control" in result.output
+    assert "--row" not in result.output
+
+
 def test_what_nobody_can_do_is_a_warning_with_its_row(model: Path, tmp_path: Path):
     path = tmp_path / "fast.csv"
     path.write_text("frame,joint,x,y,z\n0,pelvis,1,0.9,0\n7,pelvis,1,0.9,9\n", "utf-8")

@@ -142,6 +142,7 @@ def test_wrong_use_is_told_before_a_model_is_loaded(walk: Path, dataset: Path, t
     assert "Leave out the instruction" in told(
         *here, "--instruction", "x", "--reasoner", "y", "--prompt", "sits"
     )
+    assert "nothing is held" in told(*here, "--prompt", "sits", "--refine", 5)
     assert ".bvh" in told(walk, "--model", "nowhere", "--out", tmp_path / "new.fbx", "--prompt", "sits")
     assert ".png" in told(*here, "--prompt", "sits", "--compare", tmp_path / "both.bvh")
     assert "does not exist" in told(tmp_path / "no.bvh", *here[1:], "--prompt", "sits")

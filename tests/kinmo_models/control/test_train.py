@@ -14,13 +14,12 @@ from kinmo_models.control.config import ControlConfig, load_config
 from kinmo_models.control.controller import Controller
 from kinmo_models.control.evaluate import ControlSettings, held_frames, score_control
 from kinmo_models.control.paths import JointPath
-from kinmo_models.control.train import Parts, train_control
+from kinmo_models.control.train import train_control
 from kinmo_models.data.motions import MotionStore
 from kinmo_models.evaluator.score import scored_pairs
 from kinmo_models.generation.config import load_config as generation_config
 from kinmo_models.generation.generator import Generator, Known, Prompt
-from kinmo_models.generation.train import Parts as GeneratorParts
-from kinmo_models.generation.train import train_generation
+from kinmo_models.generation.train import Parts, train_generation
 from kinmo_models.tokenizer.config import load_config as tokenizer_config
 from kinmo_models.tokenizer.train import train_tokenizer
 from kinmo_models.training.checkpoint import resolve_model
@@ -52,8 +51,7 @@ class Place:
         self.generator = folder / "generator"
 
     def train(self, name: str = "run", *sets: str) -> Path:
-        parts = Parts(self.generator)
-        train_control(self.dataset, self.folder / name, small(*sets), parts, cache_dir=self.cache)
+        train_control(self.dataset, self.folder / name, small(*sets), self.generator, cache_dir=self.cache)
         return self.folder / name
 
     def open(self, run: Path) -> Controller:
@@ -65,7 +63,7 @@ def place(make_dataset: Callable[..., Path], tmp_path: Path) -> Place:
     found = Place(make_dataset(6), tmp_path)
     tokenizer = tmp_path / "tokenizer"
     train_tokenizer(found.dataset, tokenizer, tokenizer_config("tiny", TOKENIZER), cache_dir=found.cache)
-    parts = GeneratorParts(tokenizer, None)
+    parts = Parts(tokenizer, None)
     config = generation_config("tiny", GENERATOR)
     train_generation(found.dataset, found.generator, config, parts, cache_dir=found.cache)
     return found
@@ -138,7 +136,7 @@ def test_a_stopped_training_goes_on_to_the_same_losses(place: Place):
 
 def test_what_control_cannot_stand_on_is_refused(place: Place, tmp_path: Path):
     with pytest.raises(TrainingError, match="of the kind tokenizer, not generator"):
-        train_control(place.dataset, tmp_path / "run", small(), Parts(tmp_path / "tokenizer"))
+        train_control(place.dataset, tmp_path / "run", small(), tmp_path / "tokenizer")
     with pytest.raises(ConfigError, match="motion tokens stand for all frames"):
         small("data.stride=2")
     run = place.train()
