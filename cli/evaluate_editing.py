@@ -185,7 +185,8 @@ def _score(
         scorer = Scorer(judge, pairs, alike, asked)
     except ValueError as error:
         fail(str(error), "Make pools smaller with --pool, or choose --pools standard.", WRONG_USAGE)
-    figures += scorer.generated(unedited, [pairs.features])
+    # FID is taken from the sources: theirs is 0 whatever they are
+    figures += [one for one in scorer.generated(unedited, [pairs.features]) if one.metric != "FID"]
     for name, rows in motions.items():
         figures += scorer.generated(name, [rows])
     return figures

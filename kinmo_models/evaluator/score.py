@@ -129,6 +129,7 @@ def scored_pairs(store: MotionStore, split: str, most: int | None = None) -> Pai
     if not places:
         reason = f"no motion of the split {split} has {LEAST_ROWS} rows or more"
         raise DatasetError(store.dataset, reason, "Choose another --split.")
+    unusable = pairs.left_out + len(pairs.features) - len(places)
     if most is not None and most < len(places):
         places = [places[place] for place in np.linspace(0, len(places) - 1, most).round().astype(int)]
     return Pairs(
@@ -136,7 +137,7 @@ def scored_pairs(store: MotionStore, split: str, most: int | None = None) -> Pai
         [pairs.features[place][:LONGEST] for place in places],
         [pairs.captions[place] for place in places],
         [pairs.fields[place] for place in places],
-        pairs.left_out + len(pairs.features) - len(places),
+        unusable,
     )
 
 

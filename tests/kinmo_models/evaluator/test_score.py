@@ -155,10 +155,13 @@ def test_motions_that_are_too_short_are_left_out_and_long_ones_cut(
         dataclasses.replace(row, motion=dataclasses.replace(row.motion, features=one))
         for row, one in zip(rows, features, strict=True)
     ]
-    pairs = scored_pairs(MotionStore.open(write_rows(rows), tmp_path / "cache"), "test")
+    store = MotionStore.open(write_rows(rows), tmp_path / "cache")
+    pairs = scored_pairs(store, "test")
     assert [len(one) for one in pairs.features] == [16, 196]
     assert pairs.motion_ids == ["000001", "000002"]
     assert pairs.left_out == 1
+    some = scored_pairs(store, "test", 1)
+    assert (len(some.features), some.left_out) == (1, 1)  # what is not asked for is not unusable
     with pytest.raises(DatasetError, match="16 rows or more"):
         scored_pairs(MotionStore.open(write_rows(rows[:1], "other"), tmp_path / "cache"), "test")
 
