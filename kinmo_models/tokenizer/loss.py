@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from kinmo_annotate.schema.features import BLOCKS
+from kinmo_annotate.schema.skeleton import GROUPS, NUM_JOINTS, PARENTS
 from kinmo_models.data.statistics import Statistics
 from kinmo_models.data.windows import Windows
 from kinmo_models.motion.recovery import features_to_joints
@@ -17,6 +18,10 @@ from kinmo_models.tokenizer.model import TokenizerModel, token_mask
 from kinmo_models.training.distributed import mean_count, share
 
 _POSITIONS: Final = BLOCKS["positions"]
+_HEIGHT: Final = BLOCKS["root_height"]
+_SHORTEST: Final = 1e-3  # metres of a bone that its direction is asked of
+# A bone is that to the joint after it; the root, joint 0, has none.
+_BONES_OF_GROUPS: Final = tuple([joint - 1 for joint in joints if joint] for joints in GROUPS.values())
 
 
 class TokenizerLoss(nn.Module):
@@ -50,16 +55,13 @@ class TokenizerLoss(nn.Module):
             "commitment": weights.commitment * quantised.commitment,
             "_perplexity": perplexity(quantised.tokens[..., 0], self.model.codebooks.shape[1]),
         }
-        if weights.joints:
-            terms["joints"] = weights.joints * self._joint_distance(decoded, batch.features, inside)
+        if weights.joints or weights.bones:
+            written, real = (self._statistics.denormalise(one.float()) for one in (decoded, batch.features))
+            if weights.joints:
+                terms["joints"] = weights.joints * _joint_distance(written, real, inside)
+            if weights.bones:
+                terms["bones"] = weights.bones * _bone_distance(written, real, inside)
         return terms
-
-    def _joint_distance(self, decoded: Tensor, features: Tensor, inside: Tensor) -> Tensor:
-        """Mean absolute difference of coordinates in metres, each window from where it starts."""
-        written, real = (
-            features_to_joints(self._statistics.denormalise(one.float())) for one in (decoded, features)
-        )
-        return _mean(F.l1_loss(written, real, reduction="none").mean((-1, -2)), inside)
 
     def _draws_a_drop(self, device: torch.device) -> bool:
         """Draw, the same in every process, whether finer levels are left out."""
@@ -68,6 +70,30 @@ class TokenizerLoss(nn.Module):
         coin = torch.rand((), device=device)
         share({"coin": coin})
         return float(coin) < self._level_drop and self.model.begun
+
+
+def _joint_distance(written: Tensor, real: Tensor, inside: Tensor) -> Tensor:
+    """Mean absolute difference of coordinates in metres, each window from where it starts."""
+    distance = F.l1_loss(features_to_joints(written), features_to_joints(real), reduction="none")
+    return _mean(distance.mean((-1, -2)), inside)
+
+
+def _bone_distance(written: Tensor, real: Tensor, inside: Tensor) -> Tensor:
+    """Squared difference of bones in their own lengths, the mean over the kinematic groups.
+
+    Squared, since what moves seldom is best told as still where every difference counts alike.
+    """
+    bones = _bones(real)
+    lengths = torch.linalg.vector_norm(bones, dim=-1, keepdim=True).clamp(min=_SHORTEST)
+    distance = F.mse_loss(_bones(written) / lengths, bones / lengths, reduction="none").mean(-1)
+    return _mean(torch.stack([distance[..., bones].mean(-1) for bones in _BONES_OF_GROUPS]).mean(0), inside)
+
+
+def _bones(features: Tensor) -> Tensor:
+    """Where joints 1 to 21 are from their parents: (..., 21, 3) metres in the frame that the body faces."""
+    root = F.pad(features[..., _HEIGHT], (1, 1))  # x 0, z 0
+    joints = torch.cat([root, features[..., _POSITIONS]], dim=-1).unflatten(-1, (NUM_JOINTS, 3))
+    return joints[..., 1:, :] - joints[..., PARENTS[1:], :]
 
 
 def _far(written: Tensor, real: Tensor, inside: Tensor) -> Tensor:

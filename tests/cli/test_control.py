@@ -21,6 +21,9 @@ SETS = {
         "data.batch_size=4", "data.min_frames=8", "sampling.passes=[2,1,1]",
     ),
     "control": ("model.encoder_width=8", "data.batch_size=4", "data.min_frames=8"),
+    "evaluator": (
+        "model.movement=16", "model.motion=16", "model.text=16", "model.latent=16", "data.batch_size=4",
+    ),
 }  # fmt: skip
 
 
@@ -137,3 +140,17 @@ def test_control_is_evaluated_in_labelled_rows(model: Path, dataset: Path, tmp_p
     wrong = kinmo("evaluate", "control", model, dataset, "--density", "1,200%")
     assert wrong.exit_code == 2
     assert "'200%' is no density" in wrong.output
+
+
+def test_an_evaluator_scores_each_way_of_control(model: Path, dataset: Path, tmp_path: Path):
+    train("evaluator", tmp_path / "judge", dataset)
+    options = ["--density", "5", "--refine", 2, "--cache", tmp_path / "cache", "--json"]
+    judged = ["--evaluator", tmp_path / "judge", "--pools", "standard", "--pool", 4]
+    result = kinmo("evaluate", "control", model, dataset, *options, *judged)
+    assert result.exit_code == 0, result.output
+    scores = json.loads(result.stdout)["scores"]
+    figures = {(one["motions"], one["metric"]): one for one in scores["figures"]}
+    for way in ("uncontrolled", "feed-forward, 5", "refined 2, 5"):
+        assert figures[way, "FID"]["samples"] == [8, 8]
+        assert figures[way, "R-precision top 3"]["evaluator"] == scores["evaluator"]
+    assert ("real", "MM-Dist") in figures

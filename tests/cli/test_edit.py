@@ -15,6 +15,8 @@ from kinmo_cli import main
 from typer.testing import CliRunner
 
 from kinmo_annotate.schema.records import Row
+from kinmo_models.evaluator.config import load_config as of_evaluator
+from kinmo_models.evaluator.train import train_evaluator
 from kinmo_models.generation.config import load_config as of_generator
 from kinmo_models.generation.train import Parts, train_generation
 from kinmo_models.tokenizer.config import load_config as of_tokenizer
@@ -189,3 +191,30 @@ def test_edits_of_a_split_are_measured(run: Path, dataset: Path, tmp_path: Path)
     shown = CliRunner().invoke(main.app, [str(word) for word in words], env={"COLUMNS": "160"})
     assert shown.exit_code == 0, shown.output
     assert "Reach of edits" in shown.stdout
+
+
+def test_an_evaluator_scores_edits_against_their_sources(run: Path, dataset: Path, tmp_path: Path):
+    sizes = [f"model.{one}=16" for one in ("movement", "motion", "text", "latent")]
+    settings = of_evaluator("tiny", [*sizes, "training.epochs=1", "data.batch_size=4"])
+    train_evaluator(dataset, tmp_path / "judge", settings)
+    words = [
+        "evaluate",
+        "editing",
+        run,
+        dataset,
+        "--count",
+        4,
+        "--level",
+        "G",
+        "--evaluator",
+        tmp_path / "judge",
+    ]
+    less = ["--pools", "standard", "--pool", 4, "--cache", tmp_path / "cache", "--json"]
+    result = CliRunner().invoke(main.app, [*map(str, [*words, *less])], env={"COLUMNS": "140"})
+    assert result.exit_code == 0, result.output
+    figures = {(one["motions"], one["metric"]) for one in json.loads(result.stdout)["figures"]}
+    for edits in ("group edits", "time edits"):
+        assert {
+            (f"{edits}, G", metric) for metric in ("FID", "R-precision top 1", "MM-Dist", "Diversity")
+        } <= figures
+        assert (f"{edits}, sources", "FID") not in figures

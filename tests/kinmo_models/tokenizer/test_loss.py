@@ -8,6 +8,7 @@ import torch
 from torch.nn import functional as F
 
 from kinmo_annotate.schema.features import BLOCKS, features_to_joints, joints_to_features
+from kinmo_annotate.schema.skeleton import GROUPS, PARENTS
 from kinmo_models.data.statistics import Statistics
 from kinmo_models.data.windows import Windows
 from kinmo_models.tokenizer.config import LossConfig, ModelConfig, QuantiserConfig
@@ -82,3 +83,26 @@ def test_perplexity_counts_the_codes_in_use():
     assert perplexity(torch.tensor([3, 3, 3]), 8).item() == pytest.approx(1)
     assert perplexity(torch.tensor([[0, 1], [2, 3], [-1, -1]]), 8).item() == pytest.approx(4)
     assert 1 < perplexity(torch.tensor([0, 0, 0, 1]), 8).item() < 2
+
+
+def test_bones_are_compared_by_direction_and_groups_count_alike(loss, arm_motion):
+    rows = torch.from_numpy(STATISTICS.normalise(joints_to_features(arm_motion(2))[:32]))
+    loss.config = LossConfig(bones=11.0)
+    with torch.no_grad():
+        terms = loss(Windows(rows[None], torch.tensor([32])))
+        written = decoded_alone(loss.model, rows).numpy()
+    assert set(terms) == {"reconstruction", "positions", "bones", "commitment", "_perplexity"}
+    bones = []
+    for motion in (written, rows.numpy()):
+        row = STATISTICS.denormalise(motion)
+        joints = np.zeros((32, 22, 3))
+        joints[:, 0, 1] = row[:, BLOCKS["root_height"].start]
+        joints[:, 1:] = row[:, BLOCKS["positions"]].reshape(32, 21, 3)
+        bones.append({joint: joints[:, joint] - joints[:, PARENTS[joint]] for joint in range(1, 22)})
+    ours, theirs = bones
+    gap = {
+        joint: np.mean(((ours[joint] - theirs[joint]) / np.linalg.norm(theirs[joint], axis=-1)[:, None]) ** 2)
+        for joint in ours
+    }
+    of_group = [np.mean([gap[joint] for joint in joints if joint]) for joints in GROUPS.values()]
+    assert terms["bones"].item() == pytest.approx(11 * np.mean(of_group), rel=1e-4)
