@@ -23,7 +23,7 @@ from typing import Any, Final
 
 from kinmo_annotate.schema.shards import atomic_write
 from kinmo_models.training.checkpoint import BEST, LAST, PROGRESS, recover
-from kinmo_models.training.config import differences, plain, to_yaml
+from kinmo_models.training.config import differences, flat, plain, to_yaml
 from kinmo_models.training.errors import TrainingError
 
 RUN: Final = "run.json"
@@ -59,7 +59,9 @@ def check_run(out: Path, config: Any, about: Mapping[str, Any], *, resume: bool)
     run = read_run(out)
     if run is None or not resume or not _has_checkpoint(out):
         return False
-    old = {**run["config"], **_identity(run["about"])}
+    # A setting that came to KinMo after the run began had the effect of its default.
+    began_with = {**flat(plain(type(config)())), **flat(run["config"])}
+    old = {**began_with, **_identity(run["about"])}
     new = {**plain(config), **_identity(about)}
     changed = {key: pair for key, pair in differences(old, new).items() if key not in _allowed(config)}
     if "kind" in changed:  # all else differs then too

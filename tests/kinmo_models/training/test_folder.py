@@ -45,6 +45,16 @@ def test_another_config_is_refused_with_the_keys_that_differ(run: Path, toy) -> 
     assert "--force" in error.value.remedy
 
 
+def test_a_setting_that_is_newer_than_the_run_has_its_default(run: Path, config) -> None:
+    began = json.loads((run / "run.json").read_text())
+    del began["config"]["dropout"]
+    del began["config"]["training"]["clip_norm"]
+    (run / "run.json").write_text(json.dumps(began))
+    assert check_run(run, config, ABOUT, resume=True)
+    with pytest.raises(TrainingError, match=r"dropout was 0\.0, now 0\.5"):
+        check_run(run, replace(config, dropout=0.5), ABOUT, resume=True)
+
+
 @pytest.mark.parametrize(
     "changed", [{"dataset_fingerprint": "g"}, {"split_fingerprints": {"train": "u"}}, {"kind": "x"}]
 )
