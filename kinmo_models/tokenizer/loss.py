@@ -86,7 +86,7 @@ def _bone_distance(written: Tensor, real: Tensor, inside: Tensor) -> Tensor:
     bones = _bones(real)
     lengths = torch.linalg.vector_norm(bones, dim=-1, keepdim=True).clamp(min=_SHORTEST)
     distance = F.mse_loss(_bones(written) / lengths, bones / lengths, reduction="none").mean(-1)
-    return _mean(torch.stack([distance[..., bones].mean(-1) for bones in _BONES_OF_GROUPS]).mean(0), inside)
+    return _mean(torch.stack([distance[..., group].mean(-1) for group in _BONES_OF_GROUPS]).mean(0), inside)
 
 
 def _bones(features: Tensor) -> Tensor:
