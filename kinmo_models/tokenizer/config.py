@@ -83,8 +83,8 @@ class LossConfig:
         positions: of the same over the joints' positions alone.
         joints: of the distance in metres between joints in the world, summed up from the features; MoMask
             has no such term.
-        bones: of the squared distance between directions of bones, the mean over the six kinematic groups, so that
-            a nod counts as much as a step; MoMask has no such term, and heads hardly move a joint.
+        bones: of the squared distance between directions of bones, the mean over the six kinematic groups, so
+            that a nod counts as much as a step; MoMask has no such term, and heads hardly move a joint.
         commitment: of the distance of latents from the codes chosen for them, the mean over the levels.
     """
 
