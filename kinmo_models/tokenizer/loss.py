@@ -1,4 +1,4 @@
-"""What the tokenizer learns from: distances of features, joints and bones, and of latents from their codes."""
+"""What the tokenizer learns from: distances of features, joints, bones, and of latents from their codes."""
 
 from __future__ import annotations
 
