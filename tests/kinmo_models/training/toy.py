@@ -19,7 +19,7 @@ from safetensors.torch import save_file, save_model
 from torch import Tensor, nn
 
 from kinmo_models.training.config import TrainingConfig, resolve, setting
-from kinmo_models.training.distributed import gather_rows, mean_count
+from kinmo_models.training.distributed import gather_rows, mean_count, open_processes
 from kinmo_models.training.loop import seed_all, train
 
 
@@ -107,7 +107,8 @@ def write_gradients(path: Path, config: ToyConfig) -> None:
     """Write the gradients of the first batch as the optimiser would get them."""
     from accelerate import Accelerator
 
-    accelerator = Accelerator(cpu=True)
+    open_processes()  # which also sees to it that they take leave of each other
+    accelerator = Accelerator()
     work = ToyWork(config)
     module = accelerator.prepare(work.module)
     rank, world = accelerator.process_index, accelerator.num_processes
@@ -116,6 +117,7 @@ def write_gradients(path: Path, config: ToyConfig) -> None:
     if accelerator.is_main_process:
         gradients = {name: p.grad for name, p in work.module.named_parameters()}
         save_file(gradients, str(path), metadata={"world": str(world)})
+    accelerator.wait_for_everyone()
 
 
 def main() -> int:
