@@ -91,8 +91,10 @@ def resolve(cls: type[_Config], preset: Mapping[str, Any] | Path | None, sets: S
         preset = _read_yaml(preset)
     if preset:
         config = _overlay(config, preset, "", config)
+    laid_over: dict[str, Any] = {}  # together, as one setting may be right only with another one
     for text in sets:
-        config = _overlay(config, _nested(text), "", config)
+        _merge(laid_over, _nested(text))
+    config = _overlay(config, laid_over, "", config)
     _check(config)
     return config
 
@@ -192,6 +194,16 @@ def _nested(text: str) -> dict[str, Any]:
     for part in reversed(key.split(".")):
         read = {part: read}
     return cast(dict[str, Any], read)
+
+
+def _merge(below: dict[str, Any], laid: Mapping[str, Any]) -> None:
+    """Lay nested dictionaries over others, in place."""
+    for name, value in laid.items():
+        inside = below.get(name)
+        if isinstance(value, Mapping) and isinstance(inside, dict):
+            _merge(inside, value)
+        else:
+            below[name] = value
 
 
 def _overlay(config: Any, laid: Mapping[str, Any], prefix: str, root: Any) -> Any:

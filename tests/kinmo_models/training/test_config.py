@@ -50,6 +50,11 @@ def test_what_a_preset_leaves_out_keeps_its_default_and_later_settings_win(tmp_p
     assert resolve(Room, None, []) == Room()
 
 
+@pytest.mark.parametrize("sets", [["model.width=30", "model.heads=5"], ["model.heads=5", "model.width=30"]])
+def test_settings_that_are_right_together_may_stand_in_any_order(sets: list[str]) -> None:
+    assert resolve(Room, None, sets).model == Model(width=30, heads=5)
+
+
 @pytest.mark.parametrize(
     ("text", "section", "name", "value"),
     [
