@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Final
 
 from kinmo_models.data.epochs import DataSettings
 from kinmo_models.generation.config import GeneratorConfig, check_data
 from kinmo_models.training.config import TrainingConfig, load_preset, setting
+
+HEADS: Final = 4  # of attention in the branch beside the decoder
 
 
 @dataclass(frozen=True)
@@ -21,12 +24,21 @@ class ModelConfig:
         residual: whether the residual transformer has a branch too.
         feedback: whether the branches are told where the joints of what is written so far are, which takes a
             decoder pass for each pass of a transformer.
+        decoder_rounds: how often the embedding of what is written is moved towards the path, each time for a
+            decoder pass; 0 leaves it as the tokens say.
+        decoder_layers: of the branch that moves it, as wide as the encoder.
     """
 
     encoder_width: int = setting(384, least=8)
     encoder_depth: int = setting(2, least=1, most=6)
     residual: bool = True
     feedback: bool = True
+    decoder_rounds: int = setting(3, least=0, most=8)
+    decoder_layers: int = setting(2, least=1)
+
+    def __post_init__(self) -> None:
+        if self.encoder_width % (2 * HEADS):
+            raise ValueError(f"encoder_width {self.encoder_width} is no even multiple of {HEADS} heads")
 
 
 @dataclass(frozen=True)
@@ -36,6 +48,8 @@ class LossConfig:
     Attributes:
         tokens: of the cross-entropy of hidden tokens.
         path: of the distance to the path (Eq. 6), in metres.
+        offset: of how far the branch beside the decoder moves an embedding: mean square, as a share of its
+            own.
         text_drop: probability that a motion is shown without any text.
         draft: probability of a batch that the base branch is told of a draft of its own, as it is in all
             passes but the first.
@@ -43,6 +57,7 @@ class LossConfig:
 
     tokens: float = setting(0.5, least=0)
     path: float = setting(5.0, least=0)
+    offset: float = setting(0.05, least=0)
     text_drop: float = setting(0.1, least=0, most=1)
     draft: float = setting(0.7, least=0, most=1)
 

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from kinmo_annotate.schema.features import features_to_joints
 from kinmo_annotate.schema.skeleton import FPS
 from kinmo_models.control.config import ControlConfig
 from kinmo_models.control.model import ControlModel, PathControl, Sight, wanted_of
 from kinmo_models.control.paths import JointPath
-from kinmo_models.control.refine import refine as refined
+from kinmo_models.control.refine import refine
 from kinmo_models.data.cache import Progress
 from kinmo_models.generation.config import SamplingConfig
 from kinmo_models.generation.generator import Generated, Generator, Known, Prompt, to_prompts
+from kinmo_models.tokenizer.coder import Features
 from kinmo_models.tokenizer.config import UNIT
 from kinmo_models.training.checkpoint import resolve_model
 from kinmo_models.training.config import from_yaml
@@ -26,6 +29,20 @@ from kinmo_models.training.pretrained import best_device, load_weights, read_met
 
 KIND: Final = "control"
 GENERATOR: Final = "generator"  # folder of a checkpoint
+
+Editable: TypeAlias = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Led(Generated):
+    """A motion that was written along a path.
+
+    Attributes:
+        latents: (T / 4, code width) float32: what was decoded, the sum of the tokens' codes moved towards the
+            path.
+    """
+
+    latents: NDArray[np.float32]
 
 
 class Controller:
@@ -44,9 +61,10 @@ class Controller:
         self.meta = read_meta(folder, KIND)
         self.config = from_yaml(ControlConfig, folder / CONFIG)
         self.generator = Generator.from_pretrained(folder / GENERATOR, device=device, cache_dir=cache_dir)
-        model = ControlModel(self.config.model, self.generator.model)
+        model = ControlModel(self.config.model, self.generator.model, self.generator.tokenizer.width)
         load_weights(model, folder)
         self._model, self._device = model.to(device).eval(), device
+        self._sight = Sight(self.generator.tokenizer)
         self.decodes = 0
 
     @classmethod
@@ -66,7 +84,7 @@ class Controller:
         sampling: SamplingConfig | None = None,
         known: Sequence[Known] | None = None,
         progress: Progress | None = None,
-    ) -> list[Generated]:
+    ) -> list[Led]:
         """Write a motion for each prompt, along its path.
 
         Args:
@@ -88,44 +106,74 @@ class Controller:
         """
         asked = [_with_length(prompt, path) for prompt, path in zip(to_prompts(prompts), paths, strict=True)]
         _check_known(paths, known)
-        led: list[PathControl] = []
+        led: list[tuple[list[int], PathControl]] = []
 
         def lead(places: list[int]) -> PathControl:
-            led.append(self._control([paths[place] for place in places]))
-            return led[-1]
+            led.append((places, self._control([paths[place] for place in places])))
+            return led[-1][1]
 
         written = self.generator.write(asked, known, level=level, sampling=sampling, lead=lead)
-        self.decodes = led[-1].decodes if led else 0
-        return self._refined(written, paths, refine, known, progress) if refine else written
+        editable = None if known is None else [one.editable for one in known]
+        found: dict[int, Led] = {}
+        for places, control in led:
+            there = None if editable is None else [editable[place] for place in places]
+            settled = self._settled(control, [written[place] for place in places], there)
+            found.update(zip(places, settled, strict=True))
+            self.decodes = control.decodes
+        motions = [found[place] for place in range(len(written))]
+        return self.refined(motions, paths, refine, editable=editable, progress=progress)
 
     def _control(self, paths: Sequence[JointPath]) -> PathControl:
         """Put paths beside the branches."""
         lengths = torch.tensor([len(path) // UNIT for path in paths])
         wanted = wanted_of(paths, lengths, self._device)
-        sight = Sight(self.generator.tokenizer)
-        return PathControl(self._model, sight, wanted, self.generator.model.base.mask)
+        return PathControl(self._model, self._sight, wanted, self.generator.model.base.mask)
 
-    def _refined(
+    @torch.inference_mode()
+    def _settled(
+        self, control: PathControl, written: Sequence[Generated], editable: Sequence[Editable] | None
+    ) -> list[Led]:
+        """Let the branch beside the decoder move what was written together."""
+        tokens = torch.from_numpy(np.concatenate([one.tokens for one in written])).to(self._device)
+        moves = None if editable is None else torch.from_numpy(np.concatenate(editable)).to(self._device)
+        latents = control.settle(tokens, moves)
+        rows = self._sight.features(latents, control.wanted)
+        active = control.wanted.active.tolist()
+        found = []
+        for one, led, own, features in zip(
+            written, active, latents.cpu().numpy(), rows.cpu().numpy(), strict=True
+        ):
+            motion = Led(**vars(one), latents=own[: len(one.tokens)].copy())
+            found.append(_moved(motion, features[: len(one.features)].copy()) if led else motion)
+        return found
+
+    def refined(
         self,
-        written: Sequence[Generated],
+        motions: Sequence[Led],
         paths: Sequence[JointPath],
         steps: int,
-        known: Sequence[Known] | None,
-        progress: Progress | None,
-    ) -> list[Generated]:
-        """Optimise what was written, all motions together."""
-        features = refined(
+        *,
+        editable: Sequence[Editable] | None = None,
+        progress: Progress | None = None,
+    ) -> list[Led]:
+        """Bring motions to their paths by optimisation; see `kinmo_models.control.refine.refine`."""
+        if not steps:
+            return list(motions)
+        features = refine(
             self.generator.tokenizer,
-            [one.tokens for one in written],
+            [one.tokens for one in motions],
             paths,
             steps,
-            editable=None if known is None else [one.editable for one in known],
+            start=[one.latents for one in motions],
+            editable=editable,
             progress=progress,
         )
-        return [
-            replace(one, features=rows, joints=features_to_joints(rows))
-            for one, rows in zip(written, features, strict=True)
-        ]
+        return [_moved(one, rows) for one, rows in zip(motions, features, strict=True)]
+
+
+def _moved(motion: Led, features: Features) -> Led:
+    """Give the motion with other features."""
+    return replace(motion, features=features, joints=features_to_joints(features))
 
 
 def _with_length(prompt: Prompt, path: JointPath) -> Prompt:

@@ -9,17 +9,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Generic, Literal, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from kinmo_annotate.schema.features import features_to_joints
 from kinmo_annotate.schema.skeleton import FPS
 from kinmo_models.control.batches import USUAL
-from kinmo_models.control.controller import Controller
+from kinmo_models.control.controller import Controller, Led
 from kinmo_models.control.paths import JointPath
-from kinmo_models.control.refine import refine
 from kinmo_models.data.cache import Progress, Stages, stage
 from kinmo_models.data.pairs import Pairs
 from kinmo_models.evaluator.score import Figure, Scorer
@@ -28,7 +26,7 @@ from kinmo_models.metrics.control import ControlErrors, control_errors
 from kinmo_models.metrics.feet import foot_skating_ratio
 from kinmo_models.tokenizer.config import UNIT
 
-Features = NDArray[np.float32]
+_Motion = TypeVar("_Motion", bound=Generated)
 
 DENSITIES: Final = ("1", "2", "5", "25%", "100%")
 MEAN: Final = "mean"
@@ -147,11 +145,10 @@ def score_control(
 
 
 @dataclass(frozen=True)
-class _Written:
+class _Written(Generic[_Motion]):
     """Motions, with what they took."""
 
-    features: list[Features]
-    tokens: list[NDArray[np.int64]]
+    motions: Sequence[_Motion]
     passes: int
     seconds: float
 
@@ -177,14 +174,14 @@ class _Run:
         self.rows: list[ControlRow] = []
         self.figures: list[Figure] = []
 
-    def alone(self, told: Progress | None) -> _Written:
+    def alone(self, told: Progress | None) -> _Written[Generated]:
         """Write without control."""
         generator = self._controller.generator
         return self._write(
             lambda places: generator.generate([self._prompts[n] for n in places], level=self._level), told
         )
 
-    def forward(self, paths: Sequence[JointPath], told: Progress | None) -> _Written:
+    def forward(self, paths: Sequence[JointPath], told: Progress | None) -> _Written[Led]:
         """Write along paths."""
         return self._write(
             lambda places: self._controller.generate(
@@ -193,17 +190,20 @@ class _Run:
             told,
         )
 
-    def refined(self, written: _Written, paths: Sequence[JointPath], told: Progress | None) -> _Written:
+    def refined(
+        self, written: _Written[Led], paths: Sequence[JointPath], told: Progress | None
+    ) -> _Written[Led]:
         """Bring motions that are written to their paths."""
-        steps, tokenizer = self._settings.refine, self._controller.generator.tokenizer
-        start = time.perf_counter()
-        features = refine(tokenizer, written.tokens, paths, steps, progress=told)
-        seconds = written.seconds + (time.perf_counter() - start) / len(features)
-        return _Written(features, written.tokens, written.passes + steps, seconds)
+        steps, start = self._settings.refine, time.perf_counter()
+        motions = self._controller.refined(written.motions, paths, steps, progress=told)
+        seconds = written.seconds + (time.perf_counter() - start) / len(motions)
+        return _Written(motions, written.passes + steps, seconds)
 
-    def _write(self, generate: Callable[[list[int]], list[Generated]], told: Progress | None) -> _Written:
+    def _write(
+        self, generate: Callable[[list[int]], list[_Motion]], told: Progress | None
+    ) -> _Written[_Motion]:
         """Write all motions, some at a time."""
-        found: dict[int, Generated] = {}
+        found: dict[int, _Motion] = {}
         start, self._controller.decodes = time.perf_counter(), 0
         for first in range(0, len(self._order), _AT_ONCE):
             places = self._order[first : first + _AT_ONCE]
@@ -212,19 +212,18 @@ class _Run:
                 told(len(found), len(self._order))
         seconds = (time.perf_counter() - start) / len(found)
         motions = [found[place] for place in range(len(found))]
-        passes = 1 + self._controller.decodes  # the last one makes the motion
-        return _Written([one.features for one in motions], [one.tokens for one in motions], passes, seconds)
+        return _Written(motions, 1 + self._controller.decodes, seconds)  # the last pass makes the motion
 
-    def add(self, name: str, density: str, paths: Sequence[JointPath], written: _Written) -> None:
+    def add(self, name: str, density: str, paths: Sequence[JointPath], written: _Written[_Motion]) -> None:
         """Measure motions against their paths."""
-        joints = [features_to_joints(one) for one in written.features]
+        joints = [one.joints for one in written.motions]
         errors = control_errors(joints, [path.positions for path in paths], [path.held for path in paths])
         skating = foot_skating_ratio(list(joints))
         self.rows.append(ControlRow(name, density, errors, skating, written.passes, written.seconds))
         if self._scorer is None or (name == UNCONTROLLED and density != self._settings.densities[0]):
             return  # without control the motions are the same at every density
         said = name if name == UNCONTROLLED else f"{name}, {density}"
-        scored = self._scorer.generated(said, [written.features])
+        scored = self._scorer.generated(said, [[one.features for one in written.motions]])
         self.figures.extend(one for one in scored if one.metric in _SHOWN)
 
     def finished(self) -> list[ControlRow]:

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from kinmo_models.control.batches import PathBatch, draw_held
 from kinmo_models.control.config import LossConfig
 from kinmo_models.control.distance import path_error
-from kinmo_models.control.model import ControlModel, PathBranch, Sight, Wanted
+from kinmo_models.control.model import ControlModel, DecoderBranch, PathBranch, Sight, Wanted
 from kinmo_models.generation.loss import draw_levels, draw_text, residual_logits
 from kinmo_models.generation.masking import cosine_share, hide, lowest, owners
 from kinmo_models.generation.model import GeneratorModel, Layout, ResidualTransformer, TextTokens
@@ -66,6 +66,8 @@ class ControlLoss(nn.Module):
         if self.model.residual is not None and self.generator.residual is not None:
             residual, branch = self.generator.residual, self.model.residual
             terms |= self._residual_terms(residual, branch, batch, present, wanted)
+        if self.model.decoder is not None:
+            terms |= self._decoder_terms(self.model.decoder, batch, wanted)
         return terms
 
     def _base_terms(self, batch: PathBatch, present: Tensor, wanted: Wanted) -> dict[str, Tensor]:
@@ -86,7 +88,7 @@ class ControlLoss(nn.Module):
         return self._terms("base", loss, self._sight.padded(codes, wanted), wanted)
 
     def _base_logits(self, text: TextTokens, layout: Layout, shown: _Shown, wanted: Wanted) -> Tensor:
-        way = self._sight.way(shown.written[:, None], wanted) if self.model.feedback else None
+        way = self._way(shown.written[:, None], wanted)
         branch = self.model.base(wanted, way)
         logits: Tensor = self.generator.base(text, shown.tokens, layout, shown.hidden, branch)
         return logits.float()
@@ -116,7 +118,7 @@ class ControlLoss(nn.Module):
         level = draw_levels(model, batch)
         later = torch.arange(model.levels, device=level.device) >= level[owners(batch.lengths)][:, None]
         known = batch.tokens.masked_fill(later, -1)
-        way = self._sight.way(known, wanted) if self.model.feedback else None
+        way = self._way(known, wanted)
         books, loss = self._books.codebooks, batch.latents.new_zeros(())
         said = books.new_zeros(len(known), books.shape[2])
         for k, rows, logits in residual_logits(model, batch, present, level, branches(wanted, way)):
@@ -125,13 +127,59 @@ class ControlLoss(nn.Module):
         latents = self._sight.embed(known, wanted) + self._sight.padded(said, wanted)
         return self._terms("residual", loss / mean_count(len(known)), latents, wanted)
 
+    def _decoder_terms(self, branch: DecoderBranch, batch: PathBatch, wanted: Wanted) -> dict[str, Tensor]:
+        """Bring embeddings to the paths that are in part those of other motions, round by round."""
+        start = strayed(self._sight.embed(batch.tokens, wanted), wanted.tokens)
+        latents, path = start, start.new_zeros(())
+        for _ in range(branch.rounds):
+            before = latents.detach()
+            latents = before + branch(wanted, self._sight.way(before, wanted), before)
+            error = self._error(latents, wanted)
+            path = path + error.sum() / mean_count(len(error)) / branch.rounds
+        moved = (latents - start).square().sum() / start.square().sum().clamp(min=1e-6)
+        return {
+            "decoder/path": self.config.path * path,
+            "decoder/offset": self.config.offset * moved,
+            "_decoder/error_m": error.detach().mean(),
+        }
+
+    def _way(self, tokens: Tensor, wanted: Wanted) -> Tensor | None:
+        """Tell a branch what tokens (N, q) lack, if it is to know."""
+        if not self.model.feedback:
+            return None
+        return self._sight.way(self._sight.embed(tokens, wanted), wanted)
+
+    def _error(self, latents: Tensor, wanted: Wanted) -> Tensor:
+        """Give the mean distance (B,) from the paths."""
+        joints = self._sight.joints(latents, wanted)
+        return path_error(joints, wanted.positions, wanted.held, squared=False)
+
     def _terms(self, name: str, loss: Tensor, latents: Tensor, wanted: Wanted) -> dict[str, Tensor]:
         """Weigh the cross-entropy and Eq. 6 of one transformer."""
-        joints = self._sight.joints(latents, wanted)
-        error = path_error(joints, wanted.positions, wanted.held, squared=False)
+        error = self._error(latents, wanted)
         path = error.sum() / mean_count(len(error))
         return {
             f"{name}/tokens": self.config.tokens * loss,
             f"{name}/path": self.config.path * path,
             f"_{name}/error_m": error.detach().mean(),
         }
+
+
+def strayed(latents: Tensor, tokens: Tensor) -> Tensor:
+    """Put stretches of the next motion of the batch into each: what is to be led back to a path.
+
+    A quarter of the motions are another one's whole, half of them in a stretch of any length, a quarter stay.
+
+    Args:
+        latents: (B, n, code width) embeddings.
+        tokens: (B, n) where a motion has a token.
+    """
+    count, places = len(latents), torch.arange(latents.shape[1], device=latents.device)
+    kind, share, start = torch.rand(3, count, 1, device=latents.device)
+    lengths = tokens.sum(1, keepdim=True)
+    share = torch.where(kind < 0.25, 1.0, torch.where(kind < 0.75, share, 0.0))
+    long = (share * lengths).round()
+    first = (start * (lengths - long + 1)).floor()
+    inside = (places >= first) & (places < first + long)
+    swapped = inside & tokens & tokens.roll(1, 0)
+    return torch.where(swapped[..., None], latents.roll(1, 0), latents)

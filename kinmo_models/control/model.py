@@ -16,9 +16,10 @@ import torch
 from torch import Tensor, nn
 
 from kinmo_annotate.schema.skeleton import NUM_JOINTS
-from kinmo_models.control.config import ModelConfig
+from kinmo_models.control.config import HEADS, ModelConfig
 from kinmo_models.control.paths import JointPath
 from kinmo_models.generation.model import Branch, GeneratorModel, Layout, Trunk
+from kinmo_models.layers.transformer import EncoderLayer, sinusoids
 from kinmo_models.motion.recovery import features_to_joints, headings, to_facing
 from kinmo_models.tokenizer.coder import Coder
 from kinmo_models.tokenizer.config import UNIT
@@ -42,6 +43,11 @@ class Wanted:
     positions: Tensor
     held: Tensor
     lengths: Tensor
+
+    @property
+    def active(self) -> Tensor:
+        """Of which motions something is held: (B,)."""
+        return self.held.flatten(1).any(1)
 
     @property
     def tokens(self) -> Tensor:
@@ -68,13 +74,9 @@ class PathBranch(nn.Module):
     def __init__(self, config: ModelConfig, trunk: Trunk) -> None:
         super().__init__()
         width = trunk.project_tokens.out_features
-        sizes = EncoderConfig(
-            width=config.encoder_width, depth=config.encoder_depth, code_width=width, dropout=0.0
-        )
-        self.encoder = MotionEncoder(sizes, NUM_JOINTS * _TOLD)
-        self.encoder.apply(he_start)
+        self.encoder = _path_encoder(config, width)
         self.layers = copy.deepcopy(trunk.layers).requires_grad_()
-        self.links = nn.ModuleList(_silent(width) for _ in trunk.layers)
+        self.links = nn.ModuleList(_silent(width, width) for _ in trunk.layers)
 
     def forward(self, wanted: Wanted, way: Tensor | None, copies: int = 1) -> Branch:
         """Read paths, and give what stands beside the trunk in one pass.
@@ -85,11 +87,8 @@ class PathBranch(nn.Module):
                 frame that the body faces; None tells nothing of it.
             copies: so many times the motions stand in the pass, one after the other.
         """
-        held = wanted.held[..., None].float()
-        told = torch.zeros_like(wanted.positions) if way is None else (way / _FINE_M).asinh() * held
-        frames = torch.cat([wanted.positions * held, held, told], -1).flatten(2)
-        encoded = self.encoder(frames, wanted.lengths)[wanted.tokens].repeat(copies, 1)
-        active = wanted.held.flatten(1).any(1).float().repeat(copies)
+        encoded = self.encoder(_told(wanted, way), wanted.lengths)[wanted.tokens].repeat(copies, 1)
+        active = wanted.active.float().repeat(copies)
 
         def branch(x: Tensor, layout: Layout) -> Iterator[Tensor]:
             packing = layout.packing
@@ -102,20 +101,80 @@ class PathBranch(nn.Module):
         return branch
 
 
-class ControlModel(nn.Module):
-    """Branches for both transformers of a generator: what a training learns and a checkpoint holds."""
+class DecoderBranch(nn.Module):
+    """Moves the embedding of written tokens towards the path before it is decoded, in a few rounds.
 
-    def __init__(self, config: ModelConfig, generator: GeneratorModel) -> None:
+    Tokens say where a joint is as finely as their codes do; what they leave, this branch mends. Each round is
+    told the way there from what the round before decodes to. It is what refinement finds by descent, learned.
+    Where a motion's path holds nothing, and before training, exactly nothing is added.
+    """
+
+    def __init__(self, config: ModelConfig, code_width: int) -> None:
+        super().__init__()
+        width = config.encoder_width
+        self.rounds = config.decoder_rounds
+        self.encoder = _path_encoder(config, width)
+        self.read = nn.Linear(code_width, width)
+        self.layers = nn.ModuleList(
+            EncoderLayer(width, HEADS, 2 * width, 0.0) for _ in range(config.decoder_layers)
+        )
+        self.link = _silent(width, code_width)
+
+    def forward(self, wanted: Wanted, way: Tensor, latents: Tensor) -> Tensor:
+        """Tell how far to move.
+
+        Args:
+            wanted: the paths.
+            way: (B, T, 22, 3); see `PathBranch.forward`.
+            latents: (B, n, code width) of the motions as they are.
+
+        Returns:
+            (B, n, code width); 0 behind a motion's end.
+        """
+        there, lengths = wanted.tokens, wanted.lengths.cpu()
+        layout = Layout.of(torch.zeros_like(lengths), lengths, latents.device)
+        x = (self.encoder(_told(wanted, way), wanted.lengths) + self.read(latents))[there]
+        x = x + sinusoids(layout.position, x.shape[1])
+        x = torch.zeros_like(x).index_put((layout.tokens,), x)
+        for layer in self.layers:
+            x = layer(x, layout.packing)
+        moved = latents.new_zeros(*there.shape, latents.shape[2])
+        moved = moved.index_put((there,), self.link(x[layout.tokens]))
+        return moved * wanted.active[:, None, None]
+
+
+class ControlModel(nn.Module):
+    """Branches beside a generator's transformers and its decoder: what is learned and a checkpoint holds."""
+
+    def __init__(self, config: ModelConfig, generator: GeneratorModel, code_width: int) -> None:
         super().__init__()
         self.feedback = config.feedback
         self.base = PathBranch(config, generator.base.trunk)
         residual = generator.residual if config.residual else None
         self.residual = None if residual is None else PathBranch(config, residual.trunk)
+        self.decoder = DecoderBranch(config, code_width) if config.decoder_rounds else None
 
 
-def _silent(width: int) -> nn.Linear:
+def _path_encoder(config: ModelConfig, width: int) -> MotionEncoder:
+    """Make the convolutions that read paths."""
+    sizes = EncoderConfig(
+        width=config.encoder_width, depth=config.encoder_depth, code_width=width, dropout=0.0
+    )
+    encoder = MotionEncoder(sizes, NUM_JOINTS * _TOLD)
+    encoder.apply(he_start)
+    return encoder
+
+
+def _told(wanted: Wanted, way: Tensor | None) -> Tensor:
+    """Put what a branch is told of each frame into one row: (B, T, 22 * 7)."""
+    held = wanted.held[..., None].float()
+    there = torch.zeros_like(wanted.positions) if way is None else (way / _FINE_M).asinh() * held
+    return torch.cat([wanted.positions * held, held, there], -1).flatten(2)
+
+
+def _silent(width: int, out: int) -> nn.Linear:
     """Make a layer that gives 0 until it has learned something."""
-    layer = nn.Linear(width, width)
+    layer = nn.Linear(width, out)
     nn.init.zeros_(layer.weight)
     nn.init.zeros_(layer.bias)
     return layer
@@ -148,37 +207,60 @@ class Sight:
         return features_to_joints(self.features(latents, wanted))
 
     @torch.no_grad()
-    def way(self, tokens: Tensor, wanted: Wanted) -> Tensor:
-        """Tell what tokens (N, q) lack to meet the paths (B, T, 22, 3), in the frame that the body faces."""
-        rows = self.features(self.embed(tokens, wanted), wanted)
+    def way(self, latents: Tensor, wanted: Wanted) -> Tensor:
+        """Tell what (B, n, code width) lack to meet the paths (B, T, 22, 3), in the frame the body faces."""
+        rows = self.features(latents, wanted)
         return to_facing(wanted.positions - features_to_joints(rows), headings(rows)[..., None])
 
 
 class PathControl:
-    """Leads the passes of sampling (`kinmo_models.generation.sample.Control`).
+    """Leads sampling (`kinmo_models.generation.sample.Control`), and what is decoded after it.
 
     Attributes:
+        wanted: the paths.
         decodes: decoder passes so far.
     """
 
     def __init__(self, model: ControlModel, sight: Sight, wanted: Wanted, mask: int) -> None:
-        self._model, self._sight, self._wanted, self._mask = model, sight, wanted, mask
+        self._model, self._sight, self.wanted, self._mask = model, sight, wanted, mask
         self.decodes = 0
 
     def base(self, tokens: Tensor, copies: int) -> Branch:
         """See `Control`."""
         written = tokens.masked_fill(tokens == self._mask, -1)[:, None]
-        return self._model.base(self._wanted, self._way(written), copies)
+        return self._model.base(self.wanted, self._way(written), copies)
 
     def residual(self, tokens: Tensor, copies: int) -> Branch | None:
         """See `Control`."""
         if self._model.residual is None:
             return None
-        branch: Branch = self._model.residual(self._wanted, self._way(tokens), copies)
+        branch: Branch = self._model.residual(self.wanted, self._way(tokens), copies)
         return branch
+
+    def settle(self, tokens: Tensor, editable: Tensor | None = None) -> Tensor:
+        """Embed written tokens, and move the embedding towards the paths.
+
+        Args:
+            tokens: (N, L) of all levels.
+            editable: (N,) whose embedding may move; None is all.
+
+        Returns:
+            (B, n, code width).
+        """
+        latents, branch = self._sight.embed(tokens, self.wanted), self._model.decoder
+        if branch is None:
+            return latents
+        moving = self.wanted.tokens
+        if editable is not None:
+            moving = torch.zeros_like(moving).masked_scatter(moving, editable)
+        for _ in range(branch.rounds):
+            self.decodes += 1
+            moved = branch(self.wanted, self._sight.way(latents, self.wanted), latents)
+            latents = latents + moved * moving[..., None]
+        return latents
 
     def _way(self, tokens: Tensor) -> Tensor | None:
         if not self._model.feedback:
             return None
         self.decodes += 1
-        return self._sight.way(tokens, self._wanted)
+        return self._sight.way(self._sight.embed(tokens, self.wanted), self.wanted)

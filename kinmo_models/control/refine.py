@@ -49,12 +49,13 @@ def refine(
     steps: int,
     *,
     settings: RefineSettings | None = None,
+    start: Sequence[NDArray[np.float32]] | None = None,
     editable: Sequence[NDArray[np.bool_]] | None = None,
     progress: Progress | None = None,
 ) -> list[Features]:
     """Bring the joints of motions to their paths.
 
-    The sum of the codes of all levels is what moves; the tokens themselves stay.
+    The embedding, the sum of the codes of all levels, is what moves; the tokens themselves stay.
 
     Args:
         tokenizer: decodes.
@@ -63,6 +64,7 @@ def refine(
         steps: passes through the decoder, there and back, for each motion; all motions of a batch share them.
             0 decodes the tokens as they are, and so does a path that holds nothing.
         settings: see `RefineSettings`.
+        start: for each motion (n, code width) the embedding to begin from; None is that of its tokens.
         editable: for each motion (n,) tokens whose embedding may move; None is all. A frame follows the
             tokens near it too, not its own alone.
         progress: told passes done, of all portions together.
@@ -83,6 +85,7 @@ def refine(
             [tokens[place] for place in places],
             [paths[place] for place in places],
             settings or RefineSettings(),
+            None if start is None else [start[place] for place in places],
             None if editable is None else [editable[place] for place in places],
         )
 
@@ -104,6 +107,7 @@ class _Problem:
         tokens: Sequence[NDArray[np.integer]],
         paths: Sequence[JointPath],
         settings: RefineSettings,
+        start: Sequence[NDArray[np.float32]] | None,
         editable: Sequence[NDArray[np.bool_]] | None,
     ) -> None:
         device = coder.codebooks.device
@@ -113,6 +117,9 @@ class _Problem:
         for rows, one in zip(flat.split([len(one) for one in tokens]), tokens, strict=True):
             rows[:, : one.shape[1]] = torch.from_numpy(one.astype(np.int64))
         self._start = self._sight.embed(flat, self._wanted)
+        if start is not None:
+            begun = torch.from_numpy(np.concatenate(start)).to(device)
+            self._start = self._sight.padded(begun, self._wanted)
         moves = np.ones(len(flat), bool) if editable is None else np.concatenate(editable)
         moving = torch.from_numpy(moves).to(device).float()
         self._moving = self._sight.padded(moving[:, None], self._wanted)

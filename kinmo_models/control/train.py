@@ -68,7 +68,7 @@ class ControlWork:
         texts = ConditionStore.of(store, self._generator.text, cache_dir, stage("text latents", progress))
         seed = config.training.seed
         seed_all(seed)
-        self._model = ControlModel(config.model, model)
+        self._model = ControlModel(config.model, model, tokenizer.width)
         self.module = ControlLoss(self._model, model, tokenizer, config.loss)
 
         def batches(split: str, training: bool) -> PathBatches:
@@ -121,7 +121,8 @@ class ControlWork:
         asked = Asked(batch.latents, batch.present, batch.lengths.cpu(), seeds)
         control = PathControl(self._model, sight, wanted, model.base.mask) if led else None
         tokens = sample(model, asked, self._generator.config.sampling, model.levels[-1], control)
-        joints = sight.joints(sight.embed(tokens, wanted), wanted).cpu().numpy()
+        latents = control.settle(tokens) if control else sight.embed(tokens, wanted)
+        joints = sight.joints(latents, wanted).cpu().numpy()
         positions, held = wanted.positions.cpu().numpy(), wanted.held.cpu().numpy()
         return control_errors(list(joints), list(positions), list(held))
 

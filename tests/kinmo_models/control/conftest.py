@@ -50,8 +50,9 @@ def generator() -> GeneratorModel:
 
 
 @pytest.fixture
-def branches(generator: GeneratorModel) -> ControlModel:
-    return ControlModel(ModelConfig(encoder_width=16, encoder_depth=1), generator).eval()
+def branches(generator: GeneratorModel, coder: Coder) -> ControlModel:
+    sizes = ModelConfig(encoder_width=16, encoder_depth=1, decoder_layers=1)
+    return ControlModel(sizes, generator, coder.width).eval()
 
 
 @pytest.fixture

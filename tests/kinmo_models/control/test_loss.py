@@ -9,7 +9,7 @@ import torch
 
 from kinmo_models.control.batches import USUAL, PathBatch, draw_held
 from kinmo_models.control.config import LossConfig
-from kinmo_models.control.loss import ControlLoss
+from kinmo_models.control.loss import ControlLoss, strayed
 from kinmo_models.control.model import ControlModel, Sight, wanted_of
 from kinmo_models.control.paths import JointPath
 from kinmo_models.generation.model import PLACES, GeneratorModel
@@ -34,6 +34,7 @@ def test_only_the_branches_learn_and_all_of_them(
     for part in (branches.base, branches.residual):
         for link in part.links:
             torch.nn.init.normal_(link.weight, std=0.1)
+    torch.nn.init.normal_(branches.decoder.link.weight, std=0.1)
     loss = ControlLoss(branches, generator, coder, LossConfig(draft=1.0)).train()
     assert not generator.training
     assert not coder.model.training
@@ -41,6 +42,7 @@ def test_only_the_branches_learn_and_all_of_them(
     assert set(terms) == {
         *("base/tokens", "base/path", "_base/error_m"),
         *("residual/tokens", "residual/path", "_residual/error_m"),
+        *("decoder/path", "decoder/offset", "_decoder/error_m"),
     }
     sum(term for name, term in terms.items() if name[0] != "_").backward()
     assert all(weight.grad is not None and weight.grad.isfinite().all() for weight in branches.parameters())
@@ -57,14 +59,16 @@ def test_a_step_down_the_slope_brings_the_joints_nearer(
     def value() -> torch.Tensor:
         torch.manual_seed(11)  # what is hidden and held is the same each time
         terms = loss(batch)
-        return terms["base/path"] + terms["residual/path"]
+        return torch.stack([terms[f"{name}/path"] for name in ("base", "residual", "decoder")])
 
-    before = float(value().detach())
+    before = value().detach()
     for _ in range(12):
         optimiser.zero_grad()
-        value().backward()
+        value().sum().backward()
         optimiser.step()
-    assert float(value().detach()) < 0.9 * before
+    after = value().detach()
+    assert after[:2].sum() < 0.9 * before[:2].sum()
+    assert after[2] < 0.9 * before[2]
 
 
 def test_what_is_held_lies_within_the_motion_and_is_never_nothing():
@@ -80,6 +84,22 @@ def test_what_is_held_lies_within_the_motion_and_is_never_nothing():
     single = joints[joints.sum(1) == 1].float().argmax(1)
     assert set(USUAL) < set(single.tolist())
     assert np.isin(joints[joints.sum(1) > 1].nonzero()[:, 1].numpy(), USUAL).all()
+
+
+def test_strayed_motions_are_in_stretches_another_ones():
+    torch.manual_seed(0)
+    lengths = torch.tensor([12, 8] * 100)
+    tokens = torch.arange(12) < lengths[:, None]
+    latents = (torch.arange(200.0)[:, None, None] + 1) * tokens[..., None]
+    found = strayed(latents, tokens)[..., 0]
+    changed = (found != latents[..., 0]) & tokens
+    assert torch.equal(found[changed], latents.roll(1, 0)[..., 0][changed])
+    assert not found[~tokens].any()  # and nothing comes from behind the other one's end
+    edges = changed.int().diff(dim=1).abs().sum(1)
+    assert (edges <= 2).all()
+    shares = changed.sum(1) / tokens.sum(1)
+    assert 0.15 < float((shares == 0).float().mean()) < 0.4
+    assert 0.1 < float((shares[1::2] == 1).float().mean()) < 0.5
 
 
 def test_batches_move_together_with_their_joints(coder: Coder):

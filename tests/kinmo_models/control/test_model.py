@@ -20,8 +20,8 @@ def trained(branches: ControlModel) -> ControlModel:
     """Give links weights, as training does."""
     torch.manual_seed(7)
     with torch.no_grad():
-        for part in (branches.base, branches.residual):
-            for link in part.links:
+        for part in (branches.base, branches.residual, branches.decoder):
+            for link in getattr(part, "links", None) or [part.link]:
                 link.weight.normal_(std=0.5)
                 link.bias.normal_(std=0.5)
     return branches
@@ -63,6 +63,39 @@ def test_after_training_an_empty_path_changes_nothing_and_another_one_does(
     assert not torch.equal(mixed[6:], alone[6:])
 
 
+def test_what_is_decoded_moves_only_after_training_along_a_path_and_where_it_may(
+    branches: ControlModel, coder: Coder, path: Callable[..., JointPath]
+):
+    tokens = torch.randint(16, (10, 3), generator=torch.Generator().manual_seed(0))
+    wanted = wanted_of([path(24, "pelvis"), JointPath.empty(16)], torch.tensor([6, 4]), "cpu")
+    control = PathControl(branches, Sight(coder), wanted, 16)
+    start = Sight(coder).embed(tokens, wanted)
+    torch.testing.assert_close(control.settle(tokens), start)
+    trained(branches)
+    moved = (control.settle(tokens) - start).abs().amax(2)
+    assert (moved[0] > 1e-3).all()
+    assert not moved[1].any()
+    editable = torch.arange(10) < 2
+    held = (control.settle(tokens, editable) - start).abs().amax(2)
+    assert (held[0, :2] > 1e-3).all()
+    assert not held[0, 2:].any()
+    assert control.decodes == 3 * 3
+
+
+def test_a_motion_is_led_alike_whatever_is_beside_it(
+    branches: ControlModel, coder: Coder, path: Callable[..., JointPath]
+):
+    tokens = torch.randint(16, (10, 3), generator=torch.Generator().manual_seed(0))
+    trained(branches)
+
+    def settled(rows: torch.Tensor, *paths: JointPath) -> torch.Tensor:
+        lengths = torch.tensor([len(one) // 4 for one in paths])
+        return PathControl(branches, Sight(coder), wanted_of(paths, lengths, "cpu"), 16).settle(rows)
+
+    both = settled(tokens, path(24, "pelvis"), path(16, "head"))
+    torch.testing.assert_close(settled(tokens[6:], path(16, "head"))[0], both[1, :4], rtol=1e-4, atol=1e-5)
+
+
 def test_a_branch_is_a_copy_that_the_generator_does_not_see(
     generator: GeneratorModel, branches: ControlModel
 ):
@@ -79,7 +112,8 @@ def test_the_way_to_the_path_is_nothing_where_it_is_met(coder: Coder):
     empty = wanted_of([JointPath.empty(24), JointPath.empty(16)], lengths, "cpu")
     joints = sight.joints(sight.embed(tokens, empty), empty).numpy()
     paths = [JointPath.of(joints[0]), JointPath.of(joints[1, :16])]
-    way = sight.way(tokens, wanted_of(paths, lengths, "cpu"))
+    wanted = wanted_of(paths, lengths, "cpu")
+    way = sight.way(sight.embed(tokens, wanted), wanted)
     assert float(way[0].abs().max()) < 1e-5
     assert float(way[1, :16].abs().max()) < 1e-5
 
