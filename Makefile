@@ -83,7 +83,8 @@ demo-train: $(VENV)/.kinmo  ## Train on demo motions until text becomes films: u
 	@rm -rf $(TRAINED)
 	$(KINMO) data demo $(TRAINED)/motions --motions $(TRAIN_MOTIONS) --seed $(SEED)
 	$(KINMO) annotate run $(TRAINED)/motions --out $(TRAINED)/dataset --seed $(SEED)
-	$(KINMO) train tokenizer $(TRAINED)/dataset --out $(TRAINED)/tokenizer --config tiny $(SET_TOKENIZER)
+	$(KINMO) train tokenizer $(TRAINED)/dataset --out $(TRAINED)/tokenizer --config tiny \
+	  --set loss.bones=30 $(SET_TOKENIZER)
 	$(KINMO) train retrieval $(TRAINED)/dataset --out $(TRAINED)/retrieval --config tiny $(SET_RETRIEVAL)
 	$(KINMO) train generator $(TRAINED)/dataset --out $(TRAINED)/generator --config tiny \
 	  --tokenizer $(TRAINED)/tokenizer --text $(TRAINED)/retrieval $(SET_GENERATOR)
