@@ -1,9 +1,10 @@
-"""How far joints are from a path, differentiable (KinMo, Eq. 6)."""
+"""How far joints are from a path, differentiable (KinMo, Eq. 6), and what that asks of the frames between."""
 
 from __future__ import annotations
 
 from typing import Final
 
+import torch
 from torch import Tensor
 
 _NEAR_M: Final = 0.01  # nearer than this a distance is counted by its square, so that its gradient ends at 0
@@ -25,3 +26,33 @@ def path_error(joints: Tensor, wanted: Tensor, held: Tensor, *, squared: bool = 
     if not squared:
         far = (far + _NEAR_M**2).sqrt() - _NEAR_M
     return (far * held).sum((1, 2)) / held.sum((1, 2)).clamp(min=1)
+
+
+def bridged(way: Tensor, held: Tensor) -> Tensor:
+    """Spread the way to a path over the frames in which it holds nothing.
+
+    Between two frames in which a joint is held its way runs straight from one to the other; before the first
+    it grows from nothing at frame 0, where every motion begins; after the last it stays.
+
+    Args:
+        way: (B, T, 22, 3) what joints lack to be where they are held.
+        held: (B, T, 22) where that is.
+
+    Returns:
+        (B, T, 22, 3); 0 for a joint that is never held.
+    """
+    frames = way.shape[1]
+    place = torch.arange(frames, device=way.device)[None, :, None].expand(held.shape)
+    before = torch.where(held, place, -1).cummax(1).values
+    after = torch.where(held, place, frames).flip(1).cummin(1).values.flip(1)
+
+    def at(frame: Tensor, there: Tensor) -> Tensor:
+        index = frame.clamp(0, frames - 1)[..., None].expand(way.shape)
+        return way.gather(1, index) * there[..., None]
+
+    begun, ends = before >= 0, after < frames
+    first, last = at(before, begun), at(after, ends)
+    start = before.clamp(min=0)
+    share = (place - start) / (after - start).clamp(min=1)
+    between = torch.lerp(first, last, share[..., None].to(way.dtype))
+    return torch.where(ends[..., None], between, first)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from kinmo_annotate.schema.skeleton import NUM_JOINTS
 from kinmo_models.control.config import HEADS, ModelConfig
+from kinmo_models.control.distance import bridged
 from kinmo_models.control.paths import JointPath
 from kinmo_models.generation.model import Branch, GeneratorModel, Layout, Trunk
 from kinmo_models.layers.transformer import EncoderLayer, sinusoids
@@ -26,8 +27,10 @@ from kinmo_models.tokenizer.config import UNIT
 from kinmo_models.tokenizer.config import ModelConfig as EncoderConfig
 from kinmo_models.tokenizer.model import MotionEncoder, he_start, token_mask
 
-_FINE_M: Final = 0.1  # below this the way to the path is told as it is, above by its logarithm
-_TOLD: Final = 7  # numbers of a joint in a frame: place, whether it is held, and the way there
+# Below these the way to the path, and how fast it changes, are told as they are, above by their logarithm.
+_FINE_M: Final = 0.1
+_FINE_M_A_FRAME: Final = 0.01
+_TOLD: Final = 10  # numbers of a joint in a frame: place, whether it is held, the way there, how it changes
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +86,7 @@ class PathBranch(nn.Module):
 
         Args:
             wanted: the paths.
-            way: (B, T, 22, 3) from where the joints of what is written are to where they shall be, in the
-                frame that the body faces; None tells nothing of it.
+            way: (B, T, 22, 6) of `Sight.way`; None tells nothing of it.
             copies: so many times the motions stand in the pass, one after the other.
         """
         encoded = self.encoder(_told(wanted, way), wanted.lengths)[wanted.tokens].repeat(copies, 1)
@@ -125,7 +127,7 @@ class DecoderBranch(nn.Module):
 
         Args:
             wanted: the paths.
-            way: (B, T, 22, 3); see `PathBranch.forward`.
+            way: (B, T, 22, 6) of `Sight.way`.
             latents: (B, n, code width) of the motions as they are.
 
         Returns:
@@ -166,10 +168,12 @@ def _path_encoder(config: ModelConfig, width: int) -> MotionEncoder:
 
 
 def _told(wanted: Wanted, way: Tensor | None) -> Tensor:
-    """Put what a branch is told of each frame into one row: (B, T, 22 * 7)."""
+    """Put what a branch is told of each frame into one row: (B, T, 22 * 10)."""
     held = wanted.held[..., None].float()
-    there = torch.zeros_like(wanted.positions) if way is None else (way / _FINE_M).asinh() * held
-    return torch.cat([wanted.positions * held, held, there], -1).flatten(2)
+    if way is None:
+        way = held.new_zeros(*wanted.held.shape, 6)
+    fine = way.new_tensor([_FINE_M] * 3 + [_FINE_M_A_FRAME] * 3)
+    return torch.cat([wanted.positions * held, held, (way / fine).asinh()], -1).flatten(2)
 
 
 def _silent(width: int, out: int) -> nn.Linear:
@@ -208,9 +212,17 @@ class Sight:
 
     @torch.no_grad()
     def way(self, latents: Tensor, wanted: Wanted) -> Tensor:
-        """Tell what (B, n, code width) lack to meet the paths (B, T, 22, 3), in the frame the body faces."""
+        """Tell what (B, n, code width) lack to meet the paths, spread over all frames (`bridged`).
+
+        Returns:
+            (B, T, 22, 6): three metres, and by how much they change from frame to frame, both in the frame
+            that the body faces; 0 for joints that are never held.
+        """
         rows = self.features(latents, wanted)
-        return to_facing(wanted.positions - features_to_joints(rows), headings(rows)[..., None])
+        way = bridged(wanted.positions - features_to_joints(rows), wanted.held)
+        change = torch.cat([way.diff(dim=1), torch.zeros_like(way[:, :1])], 1)
+        heading = headings(rows)[..., None]
+        return torch.cat([to_facing(way, heading), to_facing(change, heading)], -1)
 
 
 class PathControl:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
 from kinmo_annotate.schema.features import NUM_FEATURES
 from kinmo_annotate.schema.features import features_to_joints as in_numpy
-from kinmo_models.control.distance import path_error
+from kinmo_models.control.distance import bridged, path_error
 from kinmo_models.motion.recovery import features_to_joints, headings, to_facing
 from kinmo_models.tokenizer.coder import Coder
 
@@ -15,6 +16,21 @@ from kinmo_models.tokenizer.coder import Coder
 def made_up(frames: int = 12, motions: int = 2) -> torch.Tensor:
     random = torch.Generator().manual_seed(2)
     return 0.3 * torch.randn(motions, frames, NUM_FEATURES, generator=random, dtype=torch.float64)
+
+
+def test_the_way_between_held_frames_runs_straight():
+    way, held = torch.zeros(1, 8, 22, 3), torch.zeros(1, 8, 22, dtype=torch.bool)
+    way[0, :, 3] = 99.0
+    held[0, [2, 5], 3] = True
+    way[0, 2, 3], way[0, 5, 3] = torch.tensor([4.0, 0.0, -2.0]), torch.tensor([1.0, 0.0, 4.0])
+    found = bridged(way, held)
+    assert found[0, :, 3, 0].tolist() == [0.0, 2.0, 4.0, 3.0, 2.0, 1.0, 1.0, 1.0]
+    assert found[0, :, 3, 2].tolist() == pytest.approx([0.0, -1.0, -2.0, 0.0, 2.0, 4.0, 4.0, 4.0], abs=1e-6)
+    assert not found[0, :, :3].any()
+    assert not found[0, :, 4:].any()
+    held[0, 0, 3] = True  # the first frame itself may be held
+    assert bridged(way, held)[0, :3, 3, 0].tolist() == [99.0, 51.5, 4.0]
+    assert torch.equal(bridged(way, torch.ones_like(held)), way)
 
 
 def test_it_is_the_mean_square_over_what_is_held():
