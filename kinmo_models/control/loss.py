@@ -15,6 +15,7 @@ from kinmo_models.control.model import ControlModel, DecoderBranch, PathBranch, 
 from kinmo_models.generation.loss import draw_levels, draw_text, residual_logits
 from kinmo_models.generation.masking import cosine_share, hide, lowest, owners
 from kinmo_models.generation.model import GeneratorModel, Layout, ResidualTransformer, TextTokens
+from kinmo_models.motion.recovery import features_to_joints
 from kinmo_models.tokenizer.coder import Coder
 from kinmo_models.training.distributed import mean_count
 
@@ -131,10 +132,12 @@ class ControlLoss(nn.Module):
         """Bring embeddings to the paths that are in part those of other motions, round by round."""
         start = strayed(self._sight.embed(batch.tokens, wanted), wanted.tokens)
         latents, path = start, start.new_zeros(())
+        way = self._sight.way(start, wanted)
         for _ in range(branch.rounds):
             before = latents.detach()
-            latents = before + branch(wanted, self._sight.way(before, wanted), before)
-            error = self._error(latents, wanted)
+            latents = before + branch(wanted, way, before)
+            rows = self._sight.features(latents, wanted)
+            way, error = self._sight.way_of(rows, wanted), _error(rows, wanted)
             path = path + error.sum() / mean_count(len(error)) / branch.rounds
         moved = (latents - start).square().sum() / start.square().sum().clamp(min=1e-6)
         return {
@@ -149,20 +152,20 @@ class ControlLoss(nn.Module):
             return None
         return self._sight.way(self._sight.embed(tokens, wanted), wanted)
 
-    def _error(self, latents: Tensor, wanted: Wanted) -> Tensor:
-        """Give the mean distance (B,) from the paths."""
-        joints = self._sight.joints(latents, wanted)
-        return path_error(joints, wanted.positions, wanted.held, squared=False)
-
     def _terms(self, name: str, loss: Tensor, latents: Tensor, wanted: Wanted) -> dict[str, Tensor]:
         """Weigh the cross-entropy and Eq. 6 of one transformer."""
-        error = self._error(latents, wanted)
+        error = _error(self._sight.features(latents, wanted), wanted)
         path = error.sum() / mean_count(len(error))
         return {
             f"{name}/tokens": self.config.tokens * loss,
             f"{name}/path": self.config.path * path,
             f"_{name}/error_m": error.detach().mean(),
         }
+
+
+def _error(rows: Tensor, wanted: Wanted) -> Tensor:
+    """Give the mean distance (B,) of features (B, T, 263) from the paths."""
+    return path_error(features_to_joints(rows), wanted.positions, wanted.held, squared=False)
 
 
 def strayed(latents: Tensor, tokens: Tensor) -> Tensor:

@@ -218,7 +218,11 @@ class Sight:
             (B, T, 22, 6): three metres, and by how much they change from frame to frame, both in the frame
             that the body faces; 0 for joints that are never held.
         """
-        rows = self.features(latents, wanted)
+        return self.way_of(self.features(latents, wanted), wanted)
+
+    @torch.no_grad()
+    def way_of(self, rows: Tensor, wanted: Wanted) -> Tensor:
+        """Tell the same of features (B, T, 263)."""
         way = bridged(wanted.positions - features_to_joints(rows), wanted.held)
         change = torch.cat([way.diff(dim=1), torch.zeros_like(way[:, :1])], 1)
         heading = headings(rows)[..., None]
