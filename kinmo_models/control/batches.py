@@ -22,6 +22,10 @@ from kinmo_models.tokenizer.model import token_mask
 USUAL = tuple(
     JOINT[name] for name in ("pelvis", "left_foot", "right_foot", "head", "left_wrist", "right_wrist")
 )
+# Those that go together.
+_PAIRS = ((JOINT["left_wrist"], JOINT["right_wrist"]), (JOINT["left_foot"], JOINT["right_foot"]))
+# Of the motions in which are held: one usual joint, the pelvis, such a pair, some usual joints, any one joint.
+_SHARES = (0.3, 0.15, 0.15, 0.25, 0.15)
 
 
 @dataclass
@@ -61,9 +65,9 @@ class PathBatches(TokenBatches):
 def draw_held(lengths: Tensor, random: torch.Generator | None = None) -> Tensor:
     """Draw what is held of motions while control learns.
 
-    Joints: one of the six that are usual in two fifths of the motions, the pelvis in a fifth, some of these
-    six together in a fifth, any one of the 22 in a fifth. Frames: all in a quarter, up to five in a quarter,
-    any number in the others.
+    Joints: one of the six that are usual, the pelvis, both wrists or both feet, some of the six together, or
+    any one of the 22 (`_SHARES`). Frames: all in a quarter of the motions, up to five in a quarter, any number
+    in the others.
 
     Args:
         lengths: (B,) motion tokens of each.
@@ -81,12 +85,15 @@ def draw_held(lengths: Tensor, random: torch.Generator | None = None) -> Tensor:
     usual = torch.tensor(USUAL, device=lengths.device)
     numbers = torch.arange(NUM_JOINTS, device=lengths.device)
     among = torch.zeros(count, NUM_JOINTS, dtype=torch.bool, device=lengths.device)
-    among[:, usual] = uniform(count, len(USUAL)) < 0.4
+    among[:, usual] = uniform(count, len(USUAL)) < 0.5
     chosen = usual[(one * len(USUAL)).long()] == numbers
     among |= chosen  # never none
-    joints = torch.where(kind < 0.8, among, (one * NUM_JOINTS).long() == numbers)
-    joints = torch.where(kind < 0.6, numbers == USUAL[0], joints)
-    joints = torch.where(kind < 0.4, chosen, joints)
+    pair = torch.tensor(_PAIRS, device=lengths.device)[(one[:, 0] * len(_PAIRS)).long()]
+    both = (pair[..., None] == numbers).any(1)
+    pelvis, any_one = (numbers == USUAL[0]).expand_as(among), (one * NUM_JOINTS).long() == numbers
+    which = torch.bucketize(kind[:, 0], torch.tensor(_SHARES, device=lengths.device).cumsum(0)[:-1])
+    kinds = torch.stack([chosen, pelvis, both, among, any_one])
+    joints = kinds[which, torch.arange(count, device=lengths.device)]
     rows = lengths * UNIT
     how, share = uniform(count), uniform(count)
     wanted = torch.where(how < 0.5, 1 + (share * 5).long(), 1 + (share * rows).long())
