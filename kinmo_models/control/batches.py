@@ -24,7 +24,7 @@ USUAL = tuple(
 )
 # Those that go together.
 _PAIRS = ((JOINT["left_wrist"], JOINT["right_wrist"]), (JOINT["left_foot"], JOINT["right_foot"]))
-# Of the motions in which are held: one usual joint, the pelvis, such a pair, some usual joints, any one joint.
+# Shares of the motions: one usual joint is held, the pelvis, such a pair, some usual joints, any one joint.
 _SHARES = (0.3, 0.15, 0.15, 0.25, 0.15)
 
 
@@ -66,8 +66,8 @@ def draw_held(lengths: Tensor, random: torch.Generator | None = None) -> Tensor:
     """Draw what is held of motions while control learns.
 
     Joints: one of the six that are usual, the pelvis, both wrists or both feet, some of the six together, or
-    any one of the 22 (`_SHARES`). Frames: all in a quarter of the motions, up to five in a quarter, any number
-    in the others.
+    any one of the 22 (`_SHARES`). Frames: all in a quarter of the motions, up to five in a quarter, any
+    number in the others.
 
     Args:
         lengths: (B,) motion tokens of each.
