@@ -19,6 +19,9 @@ from kinmo_annotate.schema.shards import DatasetError, atomic_write
 STATISTICS_NAME: Final = "statistics.safetensors"
 _ROWS_AT_ONCE: Final = 16_384
 _CONSTANT: Final = 1e-8  # a dimension that varies less is not scaled
+# No deviation is below this share of its block's average. Rotations of joints that hardly turn vary by rounding
+# alone: scaled to 1, that noise is all that a model sees of a motion that was decoded from tokens.
+_LEAST_SHARE: Final = 0.1
 _WEIGHTED: Final = ("root_yaw_velocity", "root_velocity", "root_height", "contacts")
 
 Rows = TypeVar("Rows", NDArray[np.float32], torch.Tensor)
@@ -56,7 +59,7 @@ class Statistics:
     ) -> Statistics:
         """Fit over the rows of motions, in float64, holding a bounded number of rows.
 
-        By default as TMR: mean and standard deviation of each dimension.
+        By default mean and standard deviation of each dimension, as TMR, but none far below its block's.
 
         Args:
             store: the motions.
@@ -79,9 +82,9 @@ class Statistics:
         if not count:
             raise ValueError("statistics need at least one row of features")
         std = np.sqrt(squares / count)
-        if families:
-            for block in BLOCKS.values():
-                std[block] = std[block].mean()
+        for block in BLOCKS.values():
+            average = std[block].mean()
+            std[block] = average if families else std[block].clip(_LEAST_SHARE * average)
         std[std < _CONSTANT] = 1.0
         for name in _WEIGHTED:
             std[BLOCKS[name]] /= feat_bias

@@ -19,7 +19,7 @@ class Arrays:
 
     def __init__(self, *lengths, shift=0.0):
         rng = np.random.default_rng(0)
-        scales = rng.uniform(0.01, 3, 263)
+        scales = rng.uniform(0.5, 3, 263)
         self.arrays = [(rng.normal(size=(n, 263)) * scales + shift).astype(np.float32) for n in lengths]
 
     def features(self, index, mirrored=False):
@@ -45,13 +45,25 @@ def test_large_means_cost_no_precision(monkeypatch):
     np.testing.assert_allclose(Statistics.fit(store, [0, 1], False).std, rows.std(axis=0), rtol=1e-6)
 
 
-def test_what_never_changes_is_not_scaled():
+def test_what_hardly_changes_is_scaled_as_a_tenth_of_its_block():
     store = Arrays(10, 20)
+    noise = np.random.default_rng(1).normal(size=30).astype(np.float32)
     for array in store.arrays:
         array[:, 5] = 0.1
+        array[:, 80] = 0.1 + 1e-6 * noise[: len(array)]
     found = Statistics.fit(store, [0, 1], False)
-    assert found.std[5] == 1
-    assert np.abs(found.normalise(store.arrays[0])[:, 5]).max() < 1e-6
+    rows = np.concatenate(store.arrays).astype(np.float64)
+    for place, name in ((5, "positions"), (80, "rotations")):
+        assert found.std[place] == pytest.approx(rows[:, BLOCKS[name]].std(axis=0).mean() / 10, rel=1e-5)
+        assert np.abs(found.normalise(store.arrays[0])[:, place]).max() < 1e-4
+
+
+def test_a_block_that_never_changes_is_not_scaled():
+    store = Arrays(10)
+    store.arrays[0][:, 259:] = 1.0
+    found = Statistics.fit(store, [0], False)
+    assert (found.std[259:] == 1).all()
+    assert not found.normalise(store.arrays[0])[:, 259:].any()
 
 
 def test_families_and_weights_as_the_t2m_evaluator_has_them():
