@@ -19,8 +19,8 @@ from kinmo_annotate.schema.shards import DatasetError, atomic_write
 STATISTICS_NAME: Final = "statistics.safetensors"
 _ROWS_AT_ONCE: Final = 16_384
 _CONSTANT: Final = 1e-8  # a dimension that varies less is not scaled
-# No deviation is below this share of its block's average. Rotations of joints that hardly turn vary by rounding
-# alone: scaled to 1, that noise is all that a model sees of a motion that was decoded from tokens.
+# No deviation is below this share of its block's average. Rotations of joints that hardly turn vary by
+# rounding alone: scaled to 1, that noise is all that a model sees of a motion decoded from tokens.
 _LEAST_SHARE: Final = 0.1
 _WEIGHTED: Final = ("root_yaw_velocity", "root_velocity", "root_height", "contacts")
 
