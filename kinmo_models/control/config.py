@@ -33,7 +33,7 @@ class ModelConfig:
     encoder_depth: int = setting(2, least=1, most=6)
     residual: bool = True
     feedback: bool = True
-    decoder_rounds: int = setting(3, least=0, most=8)
+    decoder_rounds: int = setting(6, least=0, most=20)
     decoder_layers: int = setting(2, least=1)
 
     def __post_init__(self) -> None:
@@ -50,6 +50,7 @@ class LossConfig:
         path: of the distance to the path (Eq. 6), in metres.
         offset: of how far the branch beside the decoder moves an embedding: mean square, as a share of its
             own.
+        rounds: of the branch beside the decoder in a step of training; it may be used in more.
         text_drop: probability that a motion is shown without any text.
         draft: probability of a batch that the base branch is told of a draft of its own, as it is in all
             passes but the first.
@@ -58,6 +59,7 @@ class LossConfig:
     tokens: float = setting(0.5, least=0)
     path: float = setting(5.0, least=0)
     offset: float = setting(0.05, least=0)
+    rounds: int = setting(3, least=1, most=20)
     text_drop: float = setting(0.1, least=0, most=1)
     draft: float = setting(0.7, least=0, most=1)
 

@@ -133,12 +133,12 @@ class ControlLoss(nn.Module):
         start = strayed(self._sight.embed(batch.tokens, wanted), wanted.tokens)
         latents, path = start, start.new_zeros(())
         way = self._sight.way(start, wanted)
-        for _ in range(branch.rounds):
+        for _ in range(self.config.rounds):
             before = latents.detach()
             latents = before + branch(wanted, way, before)
             rows = self._sight.features(latents, wanted)
             way, error = self._sight.way_of(rows, wanted), _error(rows, wanted)
-            path = path + error.sum() / mean_count(len(error)) / branch.rounds
+            path = path + error.sum() / mean_count(len(error)) / self.config.rounds
         moved = (latents - start).square().sum() / start.square().sum().clamp(min=1e-6)
         return {
             "decoder/path": self.config.path * path,

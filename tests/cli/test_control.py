@@ -86,7 +86,7 @@ def test_refinement_comes_nearer_and_json_says_how_near(model: Path, walk: Path,
         told.append(json.loads(result.stdout))
     assert told[0]["points"] == 7
     assert told[0]["seconds"] == 2.0
-    assert told[0]["passes"] == {"forward": 9, "refinement": 0}
+    assert told[0]["passes"] == {"forward": 11, "refinement": 0}
     assert told[1]["passes"]["refinement"] == 20
     assert told[1]["average_error_m"] < told[0]["average_error_m"]
     assert told[1]["average_error_m"] <= told[1]["largest_error_m"]

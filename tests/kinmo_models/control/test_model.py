@@ -79,7 +79,7 @@ def test_what_is_decoded_moves_only_after_training_along_a_path_and_where_it_may
     held = (control.settle(tokens, editable) - start).abs().amax(2)
     assert (held[0, :2] > 1e-3).all()
     assert not held[0, 2:].any()
-    assert control.decodes == 3 * 3
+    assert control.decodes == 3 * 6
 
 
 def test_a_motion_is_led_alike_whatever_is_beside_it(

@@ -88,7 +88,7 @@ def test_a_trained_controller_needs_no_other_folder(place: Place, tmp_path: Path
     first, second = controller.generate(prompts, paths)
     assert (first.level, second.level) == ("GJI", "G")
     assert (first.joints.shape, second.features.shape) == ((40, 22, 3), (20, 263))
-    assert controller.decodes == 4 + 2 + 3
+    assert controller.decodes == 4 + 6
     refined = controller.generate(prompts, paths, refine=6)
     np.testing.assert_array_equal(refined[0].tokens, first.tokens)
     assert not np.array_equal(refined[0].joints, first.joints)
@@ -155,7 +155,7 @@ def test_control_is_measured_at_each_density(place: Place):
     assert [(row.motions, row.density) for row in rows] == [
         (name, density) for name in names for density in ("2", "100%", "mean")
     ]
-    assert [row.passes for row in rows[::3]] == [1, 1 + 4 + 2 + 3, 1 + 4 + 2 + 3 + 4]
+    assert [row.passes for row in rows[::3]] == [1, 1 + 4 + 6, 1 + 4 + 6 + 4]
     by_name = {(row.motions, row.density): row.errors.average_m for row in rows}
     assert by_name["refined 4", "100%"] < by_name["feed-forward", "100%"]
     mean = (by_name["uncontrolled", "2"] + by_name["uncontrolled", "100%"]) / 2
