@@ -85,7 +85,7 @@ class ControlLoss(nn.Module):
         loss = F.cross_entropy(logits, target, reduction="sum") / mean_count(len(target))
         book = self._books.codebooks[0]
         codes = book[shown.tokens.clamp(max=base.codes - 1)]
-        codes = codes.index_put((shown.hidden,), logits.softmax(1) @ book)
+        codes = codes.index_put((shown.hidden,), _mean_code(logits, book))
         return self._terms("base", loss, self._sight.padded(codes, wanted), wanted)
 
     def _base_logits(self, text: TextTokens, layout: Layout, shown: _Shown, wanted: Wanted) -> Tensor:
@@ -124,7 +124,7 @@ class ControlLoss(nn.Module):
         said = books.new_zeros(len(known), books.shape[2])
         for k, rows, logits in residual_logits(model, batch, present, level, branches(wanted, way)):
             loss = loss + F.cross_entropy(logits, batch.tokens[rows, k], reduction="sum")
-            said = said.index_put((rows,), logits.softmax(1) @ books[k])
+            said = said.index_put((rows,), _mean_code(logits, books[k]))
         latents = self._sight.embed(known, wanted) + self._sight.padded(said, wanted)
         return self._terms("residual", loss / mean_count(len(known)), latents, wanted)
 
@@ -161,6 +161,11 @@ class ControlLoss(nn.Module):
             f"{name}/path": self.config.path * path,
             f"_{name}/error_m": error.detach().mean(),
         }
+
+
+def _mean_code(logits: Tensor, book: Tensor) -> Tensor:
+    """Average the codes (codes, width) by the probabilities of logits (n, codes), in their own precision."""
+    return (logits.float().softmax(1) @ book).to(book.dtype)
 
 
 def _error(rows: Tensor, wanted: Wanted) -> Tensor:

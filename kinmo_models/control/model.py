@@ -95,7 +95,7 @@ class PathBranch(nn.Module):
         def branch(x: Tensor, layout: Layout) -> Iterator[Tensor]:
             packing = layout.packing
             counts = active[packing.order[packing.sequence]][:, None]
-            x = x.index_add(0, layout.tokens, encoded)
+            x = x.index_add(0, layout.tokens, encoded.to(x.dtype))
             for layer, link in zip(self.layers, self.links, strict=True):
                 x = layer(x, packing)
                 yield counts * link(x)
@@ -141,7 +141,7 @@ class DecoderBranch(nn.Module):
         for layer in self.layers:
             x = layer(x, layout.packing)
         moved = latents.new_zeros(*there.shape, latents.shape[2])
-        moved = moved.index_put((there,), self.link(x[layout.tokens]))
+        moved = moved.index_put((there,), self.link(x[layout.tokens]).to(latents.dtype))
         return moved * wanted.active[:, None, None]
 
 

@@ -71,6 +71,15 @@ def test_a_step_down_the_slope_brings_the_joints_nearer(
     assert after[2] < 0.9 * before[2]
 
 
+def test_half_precision_learns_too(generator: GeneratorModel, branches: ControlModel, coder: Coder):
+    loss = ControlLoss(branches, generator, coder, LossConfig()).train()
+    with torch.autocast("cpu", torch.bfloat16):
+        terms = loss(batch_of(coder))
+    sum(term for name, term in terms.items() if name[0] != "_").backward()
+    assert branches.decoder.link.weight.grad.isfinite().all()
+    assert all(term.isfinite() for term in terms.values())
+
+
 def test_what_is_held_lies_within_the_motion_and_is_never_nothing():
     lengths = torch.tensor([5, 40] * 200)
     held = draw_held(lengths, torch.Generator().manual_seed(0))
