@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+import torch
 
 from kinmo_annotate.schema.features import features_to_joints
 from kinmo_models.control.paths import JointPath
@@ -73,3 +74,15 @@ def test_paths_of_another_length_are_refused(coder: Coder, path: Callable[..., J
         refine(coder, tokens(6), [path(20, "pelvis")], 4)
     with pytest.raises(ValueError, match="1 motions have 0 paths"):
         refine(coder, tokens(6), [], 4)
+
+
+def test_it_begins_where_it_is_told(coder: Coder, path: Callable[..., JointPath]):
+    (written,) = tokens(6)
+    own = coder.embed(torch.from_numpy(written.astype(np.int64))[None])[0].detach().numpy()
+    wanted = path(24, "pelvis")
+    (plain,) = refine(coder, [written], [wanted], 4)
+    (same,) = refine(coder, [written], [wanted], 4, start=[own])
+    np.testing.assert_allclose(same, plain, atol=1e-6)
+    (other,) = refine(coder, [written], [wanted], 1, start=[own + 1])  # its first pass is the start itself
+    expected = coder.decode_latents(torch.from_numpy(own + 1)[None])[0]
+    np.testing.assert_allclose(other, coder.statistics.denormalise(expected).numpy(), atol=1e-5)
