@@ -156,7 +156,18 @@ class Controller:
         editable: Sequence[Editable] | None = None,
         progress: Progress | None = None,
     ) -> list[Led]:
-        """Bring motions to their paths by optimisation; see `kinmo_models.control.refine.refine`."""
+        """Bring motions to their paths by optimisation; see `kinmo_models.control.refine.refine`.
+
+        Args:
+            motions: from `generate`.
+            paths: for each the one that it was written along.
+            steps: passes; 0 leaves the motions as they are.
+            editable: for each (n,) tokens whose embedding may move; None is all.
+            progress: told passes done.
+
+        Returns:
+            As many motions, with other features and joints; tokens and latents stay.
+        """
         if not steps:
             return list(motions)
         features = refine(
