@@ -36,15 +36,15 @@ help:  ## List what can be made.
 
 $(VENV)/bin/python:
 	@for python in $${PYTHON:-python3.11 python3.12 python3.13 python3}; do \
-	  if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>.PHONY: help demo demo-train test1; then \
-	    if ! "$$python" -c 'import ensurepip, venv' >/dev/null 2>.PHONY: help demo demo-train test1; then \
-	      echo "$$python has no venv module. On Debian or Ubuntu: apt install python3-venv" >.PHONY: help demo demo-train test2; exit 2; \
+	  if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
+	    if ! "$$python" -c 'import ensurepip, venv' >/dev/null 2>&1; then \
+	      echo "$$python has no venv module. On Debian or Ubuntu: apt install python3-venv" >&2; exit 2; \
 	    fi; \
 	    echo "Making $(VENV) with $$("$$python" --version)"; \
 	    "$$python" -m venv $(VENV); exit 0; \
 	  fi; \
 	done; \
-	echo "No Python 3.11 or newer was found. Install one, or name it: make $(MAKECMDGOALS) PYTHON=/path/to/python3" >.PHONY: help demo demo-train test2; \
+	echo "No Python 3.11 or newer was found. Install one, or name it: make $(MAKECMDGOALS) PYTHON=/path/to/python3" >&2; \
 	exit 2
 
 # torch first and alone: a range would take the newest build with gigabytes of CUDA.
