@@ -7,7 +7,10 @@ from typing import Final
 import torch
 from torch import Tensor
 
+from kinmo_annotate.schema.features import BLOCKS, NUM_FEATURES
+
 _NEAR_M: Final = 0.01  # nearer than this a distance is counted by its square, so that its gradient ends at 0
+_REACH_M: Final = 0.5  # farther than this a joint's place beside the pelvis is not changed along any axis
 
 
 def path_error(joints: Tensor, wanted: Tensor, held: Tensor, *, squared: bool = True) -> Tensor:
@@ -56,3 +59,30 @@ def bridged(way: Tensor, held: Tensor) -> Tensor:
     share = (place - start) / (after - start).clamp(min=1)
     between = torch.lerp(first, last, share[..., None].to(way.dtype))
     return torch.where(ends[..., None], between, first)
+
+
+def asked_of_features(way: Tensor, held: Tensor) -> Tensor:
+    """Say how features would have to change for joints to go their way, were features free.
+
+    Over the ground, the way of the pelvis, or else what the held joints have in common, is asked of the
+    pelvis's velocity, which carries all joints from where it begins; the rest, and heights, of each held
+    joint's own place. Nothing is asked of other joints and of rotations: no body moves like that, but what
+    encodes it sees where to.
+
+    Args:
+        way: (B, T, 22, 6) of `Sight.way`; 0 for a joint that is never held.
+        held: (B, T, 22) where a joint is held.
+
+    Returns:
+        (B, T, 263), not normalised.
+    """
+    ever = held.any(1)[:, None, :, None].to(way.dtype)
+    common = (way * ever).sum(2) / ever.sum(2).clamp(min=1)
+    common = torch.where(ever[:, :, 0] > 0, way[:, :, 0], common)
+    change = way.new_zeros(*way.shape[:2], NUM_FEATURES)
+    change[..., BLOCKS["root_velocity"]] = common[..., [3, 5]]
+    change[..., BLOCKS["root_height"]] = way[..., 0, 1:2]
+    carried = (common[..., :3] - common[:, :1, :3]) * way.new_tensor([1.0, 0.0, 1.0])
+    own = ((way[..., :3] - carried[..., None, :]) * ever).clamp(-_REACH_M, _REACH_M)
+    change[..., BLOCKS["positions"]] = own[..., 1:, :].flatten(2)
+    return change

@@ -132,12 +132,12 @@ class ControlLoss(nn.Module):
         """Bring embeddings to the paths that are in part those of other motions, round by round."""
         start = strayed(self._sight.embed(batch.tokens, wanted), wanted.tokens)
         latents, path = start, start.new_zeros(())
-        way = self._sight.way(start, wanted)
+        rows = self._sight.features(start, wanted)
         for _ in range(self.config.rounds):
             before = latents.detach()
-            latents = before + branch(wanted, way, before)
+            latents = before + branch(wanted, self._sight.seen(rows, wanted), before)
             rows = self._sight.features(latents, wanted)
-            way, error = self._sight.way_of(rows, wanted), _error(rows, wanted)
+            error = _error(rows, wanted)
             path = path + error.sum() / mean_count(len(error)) / self.config.rounds
         moved = (latents - start).square().sum() / start.square().sum().clamp(min=1e-6)
         return {
@@ -150,7 +150,8 @@ class ControlLoss(nn.Module):
         """Tell a branch what tokens (N, q) lack, if it is to know."""
         if not self.model.feedback:
             return None
-        return self._sight.way(self._sight.embed(tokens, wanted), wanted)
+        rows = self._sight.features(self._sight.embed(tokens, wanted), wanted)
+        return self._sight.way(rows, wanted)
 
     def _terms(self, name: str, loss: Tensor, latents: Tensor, wanted: Wanted) -> dict[str, Tensor]:
         """Weigh the cross-entropy and Eq. 6 of one transformer."""

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from kinmo_annotate.schema.skeleton import NUM_JOINTS
 from kinmo_models.control.config import HEADS, ModelConfig
-from kinmo_models.control.distance import bridged
+from kinmo_models.control.distance import asked_of_features, bridged
 from kinmo_models.control.paths import JointPath
 from kinmo_models.generation.model import Branch, GeneratorModel, Layout, Trunk
 from kinmo_models.layers.transformer import EncoderLayer, sinusoids
@@ -56,6 +56,20 @@ class Wanted:
     def tokens(self) -> Tensor:
         """Which of the n places of each motion have a token: (B, n)."""
         return token_mask(self.lengths, self.held.shape[1] // UNIT)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What motions lack to meet their paths.
+
+    Attributes:
+        way: (B, T, 22, 6) of `Sight.way`.
+        step: (B, n, code width) by how much the tokenizer's encoder tells the motion from the one whose
+            features changed as the way asks (`asked_of_features`); 0 behind a motion's end.
+    """
+
+    way: Tensor
+    step: Tensor
 
 
 def wanted_of(paths: Sequence[JointPath], lengths: torch.Tensor, device: torch.device | str) -> Wanted:
@@ -107,8 +121,9 @@ class DecoderBranch(nn.Module):
     """Moves the embedding of written tokens towards the path before it is decoded, in a few rounds.
 
     Tokens say where a joint is as finely as their codes do; what they leave, this branch mends. Each round is
-    told the way there from what the round before decodes to. It is what refinement finds by descent, learned.
-    Where a motion's path holds nothing, and before training, exactly nothing is added.
+    told the way there from what the round before decodes to, and the step that the tokenizer's encoder would
+    take. It is what refinement finds by descent, learned. Where a motion's path holds nothing, and before
+    training, exactly nothing is added.
     """
 
     def __init__(self, config: ModelConfig, code_width: int) -> None:
@@ -116,18 +131,19 @@ class DecoderBranch(nn.Module):
         width = config.encoder_width
         self.rounds = config.decoder_rounds
         self.encoder = _path_encoder(config, width)
-        self.read = nn.Linear(code_width, width)
+        self.read = nn.Linear(2 * code_width, width)
         self.layers = nn.ModuleList(
             EncoderLayer(width, HEADS, 2 * width, 0.0) for _ in range(config.decoder_layers)
         )
         self.link = _silent(width, code_width)
+        self.follow = _silent(code_width, code_width)
 
-    def forward(self, wanted: Wanted, way: Tensor, latents: Tensor) -> Tensor:
+    def forward(self, wanted: Wanted, seen: Seen, latents: Tensor) -> Tensor:
         """Tell how far to move.
 
         Args:
             wanted: the paths.
-            way: (B, T, 22, 6) of `Sight.way`.
+            seen: what the motions lack to meet them.
             latents: (B, n, code width) of the motions as they are.
 
         Returns:
@@ -135,14 +151,15 @@ class DecoderBranch(nn.Module):
         """
         there, lengths = wanted.tokens, wanted.lengths.cpu()
         layout = Layout.of(torch.zeros_like(lengths), lengths, latents.device)
-        x = (self.encoder(_told(wanted, way), wanted.lengths) + self.read(latents))[there]
+        own = self.read(torch.cat([latents, seen.step], -1))
+        x = (self.encoder(_told(wanted, seen.way), wanted.lengths) + own)[there]
         x = x + sinusoids(layout.position, x.shape[1])
         x = torch.zeros_like(x).index_put((layout.tokens,), x)
         for layer in self.layers:
             x = layer(x, layout.packing)
         moved = latents.new_zeros(*there.shape, latents.shape[2])
-        moved = moved.index_put((there,), self.link(x[layout.tokens]).to(latents.dtype))
-        return moved * wanted.active[:, None, None]
+        told = self.link(x[layout.tokens]) + self.follow(seen.step[there])
+        return moved.index_put((there,), told.to(latents.dtype)) * wanted.active[:, None, None]
 
 
 class ControlModel(nn.Module):
@@ -211,18 +228,23 @@ class Sight:
         return features_to_joints(self.features(latents, wanted))
 
     @torch.no_grad()
-    def way(self, latents: Tensor, wanted: Wanted) -> Tensor:
-        """Tell what (B, n, code width) lack to meet the paths, spread over all frames (`bridged`).
+    def seen(self, rows: Tensor, wanted: Wanted) -> Seen:
+        """Tell what features (B, T, 263), not normalised, lack to meet the paths."""
+        way = self.way(rows, wanted)
+        statistics, there = self._coder.statistics, token_mask(wanted.lengths * UNIT, rows.shape[1])
+        changed = rows + asked_of_features(way, wanted.held)
+        both = torch.cat([statistics.normalise(one) * there[..., None] for one in (changed, rows)])
+        to, at = self._coder.encode_latents(both, wanted.lengths.repeat(2)).float().chunk(2)
+        return Seen(way, (to - at) * wanted.tokens[..., None])
+
+    @torch.no_grad()
+    def way(self, rows: Tensor, wanted: Wanted) -> Tensor:
+        """Tell what joints of features (B, T, 263) lack to meet the paths, in all frames (`bridged`).
 
         Returns:
             (B, T, 22, 6): three metres, and by how much they change from frame to frame, both in the frame
             that the body faces; 0 for joints that are never held.
         """
-        return self.way_of(self.features(latents, wanted), wanted)
-
-    @torch.no_grad()
-    def way_of(self, rows: Tensor, wanted: Wanted) -> Tensor:
-        """Tell the same of features (B, T, 263)."""
         way = bridged(wanted.positions - features_to_joints(rows), wanted.held)
         change = torch.cat([way.diff(dim=1), torch.zeros_like(way[:, :1])], 1)
         heading = headings(rows)[..., None]
@@ -271,12 +293,13 @@ class PathControl:
             moving = torch.zeros_like(moving).masked_scatter(moving, editable)
         for _ in range(branch.rounds):
             self.decodes += 1
-            moved = branch(self.wanted, self._sight.way(latents, self.wanted), latents)
-            latents = latents + moved * moving[..., None]
+            seen = self._sight.seen(self._sight.features(latents, self.wanted), self.wanted)
+            latents = latents + branch(self.wanted, seen, latents) * moving[..., None]
         return latents
 
     def _way(self, tokens: Tensor) -> Tensor | None:
         if not self._model.feedback:
             return None
         self.decodes += 1
-        return self._sight.way(self._sight.embed(tokens, self.wanted), self.wanted)
+        rows = self._sight.features(self._sight.embed(tokens, self.wanted), self.wanted)
+        return self._sight.way(rows, self.wanted)

@@ -65,6 +65,7 @@ class DataSettings:
         pairs: how many of the 15 pair sentences an answer shows in training, drawn anew each time; the six of
             the groups are always there.
         caption_words: more words of a caption or an instruction are not read.
+        validation_texts: most motions of the split val that a validation looks at, spread evenly over it.
     """
 
     batch_size: int = setting(32, least=1)
@@ -73,6 +74,7 @@ class DataSettings:
     source: Literal["groups", "all"] = "all"
     pairs: int = setting(15, least=0, most=15)
     caption_words: int = setting(80, least=8)
+    validation_texts: int = setting(256, least=1)
 
 
 @dataclass(frozen=True)

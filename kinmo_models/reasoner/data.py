@@ -147,14 +147,15 @@ class TextBatches:
                 yield batch_of(share, self._tokens.pad)
 
     def all_of(self, task: str) -> Iterator[TextBatch]:
-        """Give every motion once, in order, outside of training.
+        """Give motions once, in order, outside of training: all, or as many as `validation_texts` says.
 
         Args:
             task: "caption", its first caption with its fields; or "edit", an edit, the same one each time.
         """
-        size = self._data.batch_size
-        for start in range(0, len(self._texts), size):
-            places = range(start, min(start + size, len(self._texts)))
+        size, count = self._data.batch_size, min(len(self._texts), self._data.validation_texts)
+        chosen = [number * len(self._texts) // count for number in range(count)]
+        for start in range(0, count, size):
+            places = chosen[start : start + size]
             found = [self._plain(place) if task == "caption" else self._edit_of(place) for place in places]
             told = [one for one in found if one is not None]
             if told:

@@ -63,7 +63,7 @@ class Coder:
                 rows = features[place][: len(found[place]) * UNIT]
                 row[: len(rows)] = torch.from_numpy(self.statistics.normalise(rows))
             there = lengths.to(self._device)
-            latents = self.model.encoder(padded.to(self._device), there)
+            latents = self.encode_latents(padded.to(self._device), there)
             tokens = self.model.quantise(latents, there).tokens.to(torch.int16).cpu().numpy()
             for place, row in zip(places, tokens, strict=True):
                 found[place] = row[: len(found[place])].copy()
@@ -107,6 +107,19 @@ class Coder:
             (B, n, width) latents.
         """
         return self.model.embed(tokens)
+
+    def encode_latents(self, features: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Encode without choosing codes, differentiable.
+
+        Args:
+            features: (B, 4 n, 263) normalised.
+            lengths: (B,) tokens of each motion; None if all fill n.
+
+        Returns:
+            (B, n, width) latents; what stands behind a motion's end says nothing.
+        """
+        latents: Tensor = self.model.encoder(features, lengths)
+        return latents
 
     def decode_latents(self, latents: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Decode latents, differentiable.

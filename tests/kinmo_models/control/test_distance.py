@@ -8,7 +8,7 @@ import torch
 
 from kinmo_annotate.schema.features import NUM_FEATURES
 from kinmo_annotate.schema.features import features_to_joints as in_numpy
-from kinmo_models.control.distance import bridged, path_error
+from kinmo_models.control.distance import asked_of_features, bridged, path_error
 from kinmo_models.motion.recovery import features_to_joints, headings, to_facing
 from kinmo_models.tokenizer.coder import Coder
 
@@ -31,6 +31,20 @@ def test_the_way_between_held_frames_runs_straight():
     held[0, 0, 3] = True  # the first frame itself may be held
     assert bridged(way, held)[0, :3, 3, 0].tolist() == [99.0, 51.5, 4.0]
     assert torch.equal(bridged(way, torch.ones_like(held)), way)
+
+
+@pytest.mark.parametrize("joints", [[0], [20, 21], [0, 7, 15]])
+def test_joints_would_go_their_way_if_features_changed_as_asked(joints: list[int]):
+    rows, way, held = made_up(), torch.zeros(2, 12, 22, 3).double(), torch.zeros(2, 12, 22, dtype=torch.bool)
+    rows[..., 0] = 0  # no turn: the frame that the body faces is the world
+    random = torch.Generator().manual_seed(3)
+    way[:, :, joints] = 0.1 * torch.randn(2, 12, len(joints), 3, generator=random, dtype=torch.float64)
+    way[:, 0, 0, ::2] = 0  # every motion begins with its pelvis at the origin
+    held[:, 5, joints] = True
+    change = torch.cat([way.diff(dim=1), torch.zeros_like(way[:, :1])], 1)
+    asked = asked_of_features(torch.cat([way, change], -1), held)
+    gone = features_to_joints(rows + asked) - features_to_joints(rows)
+    torch.testing.assert_close(gone[:, :, joints], way[:, :, joints])
 
 
 def test_it_is_the_mean_square_over_what_is_held():

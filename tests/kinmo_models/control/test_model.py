@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import torch
 
+from kinmo_models.control.distance import asked_of_features
 from kinmo_models.control.model import ControlModel, PathControl, Sight, wanted_of
 from kinmo_models.control.paths import JointPath
 from kinmo_models.generation.config import SamplingConfig
@@ -113,9 +114,28 @@ def test_the_way_to_the_path_is_nothing_where_it_is_met(coder: Coder):
     joints = sight.joints(sight.embed(tokens, empty), empty).numpy()
     paths = [JointPath.of(joints[0]), JointPath.of(joints[1, :16])]
     wanted = wanted_of(paths, lengths, "cpu")
-    way = sight.way(sight.embed(tokens, wanted), wanted)
-    assert float(way[0].abs().max()) < 1e-5
-    assert float(way[1, :16].abs().max()) < 1e-5
+    seen = sight.seen(sight.features(sight.embed(tokens, wanted), wanted), wanted)
+    for nothing in (seen.way[0], seen.way[1, :16], seen.step):
+        assert float(nothing.abs().max()) < 1e-4
+
+
+def test_the_encoders_step_is_its_answer_to_the_change_that_is_asked(
+    coder: Coder, path: Callable[..., JointPath]
+):
+    sight, wanted = (
+        Sight(coder),
+        wanted_of([path(16, "head"), path(8, "pelvis")], torch.tensor([4, 2]), "cpu"),
+    )
+    rows = torch.randn(2, 16, 263, generator=torch.Generator().manual_seed(0))
+    seen = sight.seen(rows, wanted)
+    changed = rows + asked_of_features(seen.way, wanted.held)
+    for row, count in enumerate((4, 2)):
+        to, at = (
+            coder.encode_latents(coder.statistics.normalise(one[row : row + 1, : 4 * count]))
+            for one in (changed, rows)
+        )
+        torch.testing.assert_close(seen.step[row, :count], (to - at)[0], rtol=1e-3, atol=1e-3)
+    assert not seen.step[1, 2:].any()
 
 
 def test_levels_that_are_not_written_say_nothing(coder: Coder):

@@ -166,6 +166,20 @@ def test_an_answer_shows_all_groups_and_so_many_pairs(place: Place):
     assert all((batch.tokens == tokens.end[0]).sum() == 22 * len(batch) for batch in whole.epoch(0))
 
 
+def test_validation_looks_at_as_many_motions_as_it_may(place: Place):
+    texts = Texts(MotionStore.open(place.dataset, place.cache), "train", 80)
+    tokens = TextTokens.learn(texts.all_texts(), 600)
+
+    def rows(*sets: str) -> list[list[int]]:
+        batches = TextBatches(texts, tokens, small(*sets).data, 0).all_of("caption")
+        return [row[row != tokens.pad].tolist() for batch in batches for row in batch.tokens]
+
+    everyone = rows()
+    assert len(everyone) == len(texts) == 12
+    assert rows("data.validation_texts=3") == [everyone[0], everyone[4], everyone[8]]
+    assert rows("data.validation_texts=100") == everyone
+
+
 def test_captions_of_a_part_are_not_learned_from(place: Place):
     """Every motion of the fixture has a caption "stands" of its first half second."""
     texts = Texts(MotionStore.open(place.dataset, place.cache), "train", 80)
