@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -17,8 +18,15 @@ from .evaluate_evaluator import Pools, show_scores
 from .generate import check_levels
 
 if TYPE_CHECKING:
+    from kinmo_annotate.render import Compared
     from kinmo_models.control.evaluate import ControlRow, ControlSettings
+    from kinmo_models.control.paths import JointPath
+    from kinmo_models.data.cache import Progress
+    from kinmo_models.data.pairs import Pairs
     from kinmo_models.evaluator.score import Scores
+    from kinmo_models.generation.generator import Generated
+
+_PICTURED: Final = 8
 
 
 class Joints(StrEnum):
@@ -51,6 +59,12 @@ def control(
         Pools, typer.Option(help="standard: any motions, as T2M; distinct: no two that are alike.")
     ] = Pools.distinct,
     pool: Annotated[int, typer.Option(help="Motions of a pool of R-precision.", min=2)] = 32,
+    pictures: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for sheets of the first 8 motions: each way, and the path of the last density."
+        ),
+    ] = None,
     cache: Annotated[
         Path | None, typer.Option("--cache", "--cache-dir", help="Where features and embeddings are kept.")
     ] = None,
@@ -59,9 +73,12 @@ def control(
     """Errors along paths of real motions: without control, fed forward and refined; FID with an evaluator.
 
     Example: kinmo evaluate control RUN D --evaluator EVALUATOR --refine 100 --count 64
+
+    To see it: kinmo evaluate control RUN D --refine 100 --count 8 --joints wrists --pictures sheets
     """
     from kinmo_models.control.controller import Controller
     from kinmo_models.control.evaluate import NOTES, ControlSettings, score_control
+    from kinmo_models.data.cache import stage
     from kinmo_models.data.motions import MotionStore
     from kinmo_models.data.pairs import doubts
     from kinmo_models.evaluator.score import ScoreSettings, open_scorer, scored_pairs
@@ -78,8 +95,10 @@ def control(
     pairs = scored_pairs(store, split, count) if scorer is None else scorer.pairs
     for text in [*doubts(controller.meta, store, split), *(scores.warnings if scores else ())]:
         warn(text)
+    album = None if pictures is None else _Album(pictures, pairs, settings.densities[-1])
     with stages(as_json) as told:
-        rows, figures = score_control(controller, pairs, settings, scorer, told)
+        rows, figures = score_control(controller, pairs, settings, scorer, told, album and album.keep)
+        files = [] if album is None else album.write(stage("sheets", told))
     if scores is not None:
         scores.figures.extend([*scorer.real(), *figures] if scorer else figures)
     stamp = {
@@ -92,11 +111,50 @@ def control(
     }
     if as_json:
         scored = scores.as_dict() if scores else None
-        print_json({**stamp, "rows": [asdict(row) for row in rows], "notes": NOTES, "scores": scored})
+        told_rows = [asdict(row) for row in rows]
+        print_json({**stamp, "rows": told_rows, "notes": NOTES, "scores": scored, "pictures": files})
         return
     _show(rows, settings, scores, str(stamp["level"]))
-    for line in NOTES:
+    for line in (*NOTES, *([f"{len(files)} sheets in {pictures}"] if files else ())):
         console().print(line, markup=False)
+
+
+class _Album:
+    """Sheets of the first motions: a row for each way to write them, with the path in dots."""
+
+    def __init__(self, folder: Path, pairs: Pairs, density: str) -> None:
+        self._folder, self._pairs, self._density = folder, pairs, density
+        self._rows: list[list[Compared]] = [[] for _ in pairs.motion_ids[:_PICTURED]]
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            fail(f"{folder}: cannot be made ({error.strerror})", "Name another folder.", WRONG_USAGE)
+
+    def keep(self, name: str, density: str, paths: Sequence[JointPath], motions: Sequence[Generated]) -> None:
+        """Keep what is to be shown of one way; see `score_control`."""
+        from kinmo_annotate.render import Compared
+        from kinmo_models.metrics.control import distances
+
+        if density != self._density:
+            return
+        for rows, path, motion in zip(self._rows, paths, motions, strict=False):
+            far = 100 * distances(motion.joints, path.positions, path.held)
+            said = f"{name}: {far.mean():.1f} cm on average, {far.max():.1f} cm at most"
+            rows.append(Compared(motion.joints, said, wanted=path.wanted))
+
+    def write(self, told: Progress | None) -> list[str]:
+        """Draw the sheets; give their paths."""
+        from kinmo_annotate.render import comparison
+
+        files: list[str] = []
+        said = zip(self._rows, self._pairs.motion_ids, self._pairs.captions, strict=False)
+        for (first, *others), name, caption in said:
+            path = self._folder / f"{len(files) + 1}.png"  # an id need not be a file's name
+            comparison([replace(first, text=f"{name}, {caption}\n{first.text}"), *others], path)
+            files.append(str(path))
+            if told is not None:
+                told(len(files), len(self._rows))
+        return files
 
 
 def _densities(text: str) -> tuple[str, ...]:

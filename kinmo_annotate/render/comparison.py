@@ -34,11 +34,13 @@ class Compared:
         joints: (T, 22, 3) metres, y up.
         text: what it is; printed with it.
         marked: (T,) frames whose panels are shaded on a sheet; None is none.
+        wanted: (T, 22, 3) where joints were to be, NaN where they were free; dots show it.
     """
 
     joints: Array
     text: str
     marked: NDArray[np.bool_] | None = None
+    wanted: Array | None = None
 
 
 def comparison(motions: Sequence[Compared], path: Path, fps: float = FPS) -> None:
@@ -85,13 +87,14 @@ def _row(motion: Compared, frames: Sequence[int], fps: float) -> list[Image.Imag
     pen = ImageDraw.Draw(head)
     for number, line in enumerate(lines):
         pen.text((0, 28 * number), line, INK, font=font(_TEXT_PX))
-    return [head, draw_strip(motion.joints.astype(np.float64), panels, fps, columns=len(frames))]
+    joints = motion.joints.astype(np.float64)
+    return [head, draw_strip(joints, panels, fps, columns=len(frames), wanted=motion.wanted)]
 
 
 def _film_frames(motions: Sequence[Compared], fps: float) -> Iterator[Image.Image]:
     """Put the films of motions beside each other; one that ends stays at its last frame."""
     longest = max(len(motion.joints) for motion in motions)
-    films = [figure_frames(motion.joints, fps, motion.text, size=_FILM_SIZE) for motion in motions]
+    films = [figure_frames(one.joints, fps, one.text, size=_FILM_SIZE, wanted=one.wanted) for one in motions]
     shown = [next(film) for film in films]
     for _ in range(longest):
         page = Image.new("RGB", (_FILM_SIZE[0] * len(shown), max(one.height for one in shown)), WHITE)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, Generic, Literal, TypeVar
+from typing import Final, Generic, Literal, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -109,12 +109,16 @@ def paths_of(pairs: Pairs, density: str, settings: ControlSettings) -> list[Join
     return paths
 
 
+Shown: TypeAlias = Callable[[str, str, Sequence[JointPath], Sequence[Generated]], None]
+
+
 def score_control(
     controller: Controller,
     pairs: Pairs,
     settings: ControlSettings,
     scorer: Scorer | None = None,
     progress: Stages | None = None,
+    shown: Shown | None = None,
 ) -> tuple[list[ControlRow], list[Figure]]:
     """Write motions along the paths of real ones, and measure them.
 
@@ -124,6 +128,7 @@ def score_control(
         settings: see `ControlSettings`.
         scorer: of the same pairs, for FID and R-precision; None leaves them out.
         progress: told how many motions are written.
+        shown: given each way's name, density, paths and motions.
 
     Returns:
         A row for each way and density, and the means; figures of each.
@@ -131,7 +136,7 @@ def score_control(
     Raises:
         ValueError: a density or level that cannot be.
     """
-    run = _Run(controller, pairs, settings, scorer)
+    run = _Run(controller, pairs, settings, scorer, shown)
     alone = run.alone(stage(UNCONTROLLED, progress))
     for density in settings.densities:
         paths = paths_of(pairs, density, settings)
@@ -157,9 +162,14 @@ class _Run:
     """Rows and figures as they come."""
 
     def __init__(
-        self, controller: Controller, pairs: Pairs, settings: ControlSettings, scorer: Scorer | None
+        self,
+        controller: Controller,
+        pairs: Pairs,
+        settings: ControlSettings,
+        scorer: Scorer | None,
+        shown: Shown | None,
     ) -> None:
-        self._controller, self._settings, self._scorer = controller, settings, scorer
+        self._controller, self._settings, self._scorer, self._shown = controller, settings, scorer, shown
         self._level = settings.level or controller.generator.levels[-1]
         self._prompts = [
             Prompt(
@@ -216,6 +226,8 @@ class _Run:
 
     def add(self, name: str, density: str, paths: Sequence[JointPath], written: _Written[_Motion]) -> None:
         """Measure motions against their paths."""
+        if self._shown is not None:
+            self._shown(name, density, paths, written.motions)
         joints = [one.joints for one in written.motions]
         errors = control_errors(joints, [path.positions for path in paths], [path.held for path in paths])
         skating = foot_skating_ratio(list(joints))

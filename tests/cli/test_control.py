@@ -134,12 +134,20 @@ def test_control_is_evaluated_in_labelled_rows(model: Path, dataset: Path, tmp_p
     assert result.exit_code == 0, result.output
     for name in ("uncontrolled", "feed-forward", "refined 3", "mean", "100%"):
         assert name in result.stdout
-    told = json.loads(kinmo("evaluate", "control", model, dataset, *options, "--json").stdout)
+    sheets = ["--pictures", tmp_path / "sheets"]
+    told = json.loads(kinmo("evaluate", "control", model, dataset, *options, *sheets, "--json").stdout)
     assert len(told["rows"]) == 9
+    assert told["pictures"] == [str(tmp_path / "sheets" / name) for name in ("1.png", "2.png")]
+    assert all(Path(one).stat().st_size > 10_000 for one in told["pictures"])
     assert told["joints"] == "pelvis"
     wrong = kinmo("evaluate", "control", model, dataset, "--density", "1,200%")
     assert wrong.exit_code == 2
     assert "'200%' is no density" in wrong.output
+    taken = tmp_path / "taken"
+    taken.write_text("", "utf-8")
+    wrong = kinmo("evaluate", "control", model, dataset, "--pictures", taken)
+    assert wrong.exit_code == 2
+    assert "Name another folder." in wrong.output
 
 
 def test_an_evaluator_scores_each_way_of_control(model: Path, dataset: Path, tmp_path: Path):

@@ -1,5 +1,6 @@
 """Motions side by side."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,17 @@ def test_a_sheet_has_a_row_for_each_at_the_same_times(two, tmp_path: Path):
     shorter = [two[0], Compared(two[1].joints[:5], "short")]
     comparison(shorter, tmp_path / "short.png")
     assert Image.open(tmp_path / "short.png").size == both.size
+
+
+def test_dots_show_where_joints_were_to_be(two, tmp_path: Path):
+    wanted = np.full(two[0].joints.shape, np.nan)
+    wanted[:, 20] = two[0].joints[:, 20] + [0.0, 0.2, 0.0]
+    for name in ("dots.png", "dots.gif"):
+        pictures = []
+        for shown in (None, wanted):
+            comparison([replace(two[0], wanted=shown), two[1]], tmp_path / name)
+            pictures.append(np.asarray(Image.open(tmp_path / name).convert("RGB")))
+        assert not np.array_equal(*pictures)
 
 
 def test_a_film_lasts_as_long_as_the_longest(two, tmp_path: Path):
