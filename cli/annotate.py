@@ -6,6 +6,7 @@ import typer
 
 from .annotate_agreement import agreement
 from .annotate_batch import app as batch
+from .annotate_edits import edits
 from .annotate_estimate import estimate
 from .annotate_loop import loop
 from .annotate_prompt import prompt
@@ -17,7 +18,7 @@ from .annotate_sample import reviews, sample, sheet
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Write the sentences, and let people judge them."
 )
-for command in (run, estimate, prompt, sample, review, agreement, reviews, refine, loop):
+for command in (run, estimate, prompt, sample, review, agreement, reviews, refine, loop, edits):
     app.command()(command)
 app.add_typer(batch, name="batch")
 app.add_typer(sheet, name="sheet")

@@ -19,6 +19,7 @@ def prompt(
     ] = None,
     motion: Annotated[str | None, typer.Option(help="Which motion of SRC; else its first.")] = None,
     of: Annotated[Path | None, typer.Option("--prompt", help="A prompt of your own.")] = None,
+    edits: Annotated[bool, typer.Option("--edits", help="The prompt of annotate edits instead.")] = False,
     encoder: Annotated[str, typer.Option(help="caption or sentence, as for the run.")] = "caption",
     mapping: Annotated[Path | None, typer.Option(help="For BVH: YAML from its joint names to ours.")] = None,
     kind: Annotated[str | None, typer.Option(help="humanml3d, bvh, amass or arrays; else detected.")] = None,
@@ -32,10 +33,13 @@ def prompt(
     Example: [bold]kinmo annotate prompt > mine.md[/bold], change it, then look at it with
     [bold]kinmo annotate prompt HumanML3D --motion 000021 --prompt mine.md[/bold]
     """
+    from kinmo_annotate import instructions
     from kinmo_annotate.describe.llm.prompt import prompt_text
 
+    if edits and src is not None:
+        raise typer.BadParameter("a source has no edits: leave SRC out", param_hint="--edits")
     if src is None:
-        text = prompt_text(of)
+        text = instructions.prompt_text(of) if edits else prompt_text(of)
         if as_json:
             print_json({"prompt": text})
         else:

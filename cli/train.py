@@ -228,6 +228,10 @@ def reasoner(
             help="A causal language model by name, folder or GGUF file, or smollm2; else as the config says.",
         ),
     ] = None,
+    edits: Annotated[
+        Path | None,
+        typer.Option("--edits", help="Worded edits to learn from too, as annotate edits writes."),
+    ] = None,
     sets: SetOption = None,
     resume: ResumeOption = True,
     cache: CacheOption = None,
@@ -241,12 +245,15 @@ def reasoner(
     Example: [bold]kinmo train reasoner dataset --out reasoner --config tiny[/bold]
 
     Of another model: [bold]kinmo train reasoner dataset --out reasoner --base smollm2[/bold]
+
+    With instructions that a language model worded:
+    [bold]kinmo train reasoner dataset --out reasoner --config tiny --edits edits.parquet[/bold]
     """
     from json import dumps
 
     laid = [*(sets or []), *([] if base is None else [f"model.base={dumps(base)}"])]
     asked = _Asked("reasoner", dataset, out, config, laid, resume, cache, print_config, as_json)
-    _train(asked, f'kinmo reason "a person walks forward" --model {out}')
+    _train(asked, f'kinmo reason "a person walks forward" --model {out}', lambda: {"edits": edits})
 
 
 def _needed(name: str, dataset: Path | None, out: Path | None) -> tuple[Path, Path]:

@@ -78,6 +78,29 @@ def terms_of(asking: Asking) -> Terms:
     )
 
 
+async def keep_going(asker: Asker, stop: Callable[[], bool]) -> None:
+    """Send what is asked for; a mistake in that ends the asking, so that nobody waits for ever.
+
+    Args:
+        asker: is halted when the user wants the run to stop.
+        stop: tells whether they do.
+    """
+    watching = asyncio.ensure_future(_watch(asker, stop))
+    try:
+        await asker.run()
+    except Exception as error:
+        asker.halt(Halt("refused", f"unexpected {error!r}"[:300], "Please report it."))
+    finally:
+        watching.cancel()
+
+
+async def _watch(asker: Asker, stop: Callable[[], bool]) -> None:
+    while not asker.halted:
+        if stop():
+            asker.halt(Halt("stopped", "stopped by Ctrl-C", "Run the same command again to go on."))
+        await asyncio.sleep(_LOOK_EVERY_S)
+
+
 class Archived:
     """Answers from the cache and the archive alone, for a model that is gone."""
 
@@ -209,7 +232,7 @@ class Dialogue:
     def __enter__(self) -> Dialogue:
         self._thread.start()
         if self._asker:
-            self._start(self._keep_going(self._asker))
+            self._start(keep_going(self._asker, self._stop))
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -231,23 +254,6 @@ class Dialogue:
 
     def _halt(self, halt: Halt) -> None:
         self.halted = halt
-
-    async def _keep_going(self, asker: Asker) -> None:
-        """Send what is asked for; a mistake in that ends the asking, so that nobody waits for ever."""
-        watching = asyncio.ensure_future(self._watch(asker))
-        try:
-            await asker.run()
-        except Exception as error:
-            asker.halt(Halt("refused", f"unexpected {error!r}"[:300], "Please report it."))
-        finally:
-            watching.cancel()
-
-    async def _watch(self, asker: Asker) -> None:
-        """Halt when the user wants the run to stop."""
-        while not self.halted:
-            if self._stop():
-                asker.halt(Halt("stopped", "stopped by Ctrl-C", "Run the same command again to go on."))
-            await asyncio.sleep(_LOOK_EVERY_S)
 
     async def _end(self) -> None:
         if self._asker:

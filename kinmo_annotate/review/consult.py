@@ -18,7 +18,7 @@ from kinmo_annotate.describe.llm.client import Client, Outcome, Reply
 from kinmo_annotate.describe.llm.form import AnswerError
 from kinmo_annotate.describe.llm.pace import Pace, retry_after_s
 from kinmo_annotate.describe.llm.prompt import fill
-from kinmo_annotate.describe.llm.request import MOST_TOKENS, Request, sent_body, with_messages
+from kinmo_annotate.describe.llm.request import MOST_TOKENS, Request, keyed, sent_body, with_messages
 from kinmo_annotate.describe.llm.response import answer_text, finish_reason, usage_of
 from kinmo_annotate.review.refine import RESPONSE_FORMAT, Proposal, Task, parse_proposal, refining_words
 from kinmo_annotate.schema.records import MotionError
@@ -84,7 +84,7 @@ def _request(task: Task, terms: Terms) -> Request:
         MOST_TOKENS: task.output_tokens,
         **terms.asked.options,
     }
-    return with_messages(Request("", "", task.prompt.fingerprint, body), [])  # which gives it its key
+    return keyed("", task.prompt.fingerprint, body)
 
 
 def _archived(dataset: Path, key: str, task: Task) -> Proposal | None:

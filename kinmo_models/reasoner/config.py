@@ -61,6 +61,8 @@ class DataSettings:
         batch_size: texts of a batch, over all processes together.
         mirror: show a motion's texts in the mirror half of the time.
         edits: share of the texts that are edits; the others ask for the 21 fields of a caption.
+        worded: share of a motion's edits that come from the file of worded edits (`--edits`), where that has
+            some of the motion; without a file it has no effect.
         source: what an edit is told of the texts before: "all" 21 fields, or the six "groups" alone.
         pairs: how many of the 15 pair sentences an answer shows in training, drawn anew each time; the six of
             the groups are always there.
@@ -71,6 +73,7 @@ class DataSettings:
     batch_size: int = setting(32, least=1)
     mirror: bool = True
     edits: float = setting(0.4, least=0, most=1)
+    worded: float = setting(0.5, least=0, most=1)
     source: Literal["groups", "all"] = "all"
     pairs: int = setting(15, least=0, most=15)
     caption_words: int = setting(80, least=8)

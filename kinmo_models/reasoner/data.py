@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -74,6 +74,7 @@ class Texts:
     """What is said of the motions of a split that have a caption of the whole motion.
 
     Attributes:
+        motion_ids: of the motions.
         motions: of each motion, and of its mirror image, what is said, once for each of its captions.
         edits: draws edits of these motions.
     """
@@ -84,11 +85,12 @@ class Texts:
         Raises:
             DatasetError: no such split, or no motion in it has a caption of the whole.
         """
-        chosen = [store.texts[index] for index in store.select(split)]
-        chosen = [one for one in chosen if any(map(is_whole, one.captions))]
-        if not chosen:
+        places = [one for one in store.select(split) if any(map(is_whole, store.texts[one].captions))]
+        if not places:
             reason = f"no motion of the split {split} has a caption of the whole motion"
             raise DatasetError(store.dataset, reason, "Import the motions with their captions.")
+        self.motion_ids = [store.motion_ids[one] for one in places]
+        chosen = [store.texts[one] for one in places]
         plain = [_said(one.captions, one.fields, caption_words) for one in chosen]
         mirrored = [_said(one.mirrored_captions, one.mirrored_fields, caption_words) for one in chosen]
         self.motions = list(zip(plain, mirrored, strict=True))
@@ -118,8 +120,25 @@ class TextBatches:
     same batches.
     """
 
-    def __init__(self, texts: Texts, tokens: TextTokens, data: DataSettings, seed: int) -> None:
+    def __init__(
+        self,
+        texts: Texts,
+        tokens: TextTokens,
+        data: DataSettings,
+        seed: int,
+        worded: Mapping[int, Sequence[Edit]] | None = None,
+    ) -> None:
+        """Set them up.
+
+        Args:
+            texts: of the split.
+            tokens: tokenizer of the model.
+            data: settings.
+            seed: of everything that is drawn.
+            worded: edits of motions, by their places, that were worded by others than the templates.
+        """
         self._texts, self._tokens, self._data, self._seed = texts, tokens, data, seed
+        self._worded = worded or {}
 
     def steps(self, world: int = 1) -> int:
         """Batches of an epoch, the same on every process.
@@ -195,10 +214,18 @@ class TextBatches:
         self, place: int, turned: bool, random: np.random.Generator, shown: Sequence[int] = ALL
     ) -> tuple[list[int], list[int]] | None:
         """Draw an edit; None where nothing fits."""
-        edit = self._texts.edits.draw(place, turned, random)
+        edit = self._worded_edit(place, turned, random) or self._texts.edits.draw(place, turned, random)
         if edit is not None and right_first(f"{edit.before.caption} {edit.instruction}"):
             edit = edit.in_mirror()
         return None if edit is None else self._tokens.encode(edit_pieces(edit, self._data.source, shown))
+
+    def _worded_edit(self, place: int, turned: bool, random: np.random.Generator) -> Edit | None:
+        """Draw one of the motion's worded edits, as often as the settings say."""
+        worded = self._worded.get(place)
+        if not worded or random.random() >= self._data.worded:
+            return None
+        edit = worded[int(random.integers(len(worded)))]
+        return edit.in_mirror() if turned else edit
 
 
 def edit_pieces(edit: Edit, source: str, shown: Sequence[int] = ALL) -> list[Piece]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kinmo_annotate.schema.shards import sha256_of
 from kinmo_models.data.cache import Stages, stage
 from kinmo_models.data.motions import MotionStore
 from kinmo_models.reasoner.config import ReasonerConfig
@@ -20,6 +21,7 @@ from kinmo_models.reasoner.model import (
 )
 from kinmo_models.reasoner.reasoner import KIND
 from kinmo_models.reasoner.tokens import TextTokens
+from kinmo_models.reasoner.worded import read_edits
 from kinmo_models.training.config import to_yaml
 from kinmo_models.training.folder import CONFIG
 from kinmo_models.training.loop import Outcome, seed_all, train
@@ -46,23 +48,25 @@ class ReasonerWork:
         dataset: Path,
         config: ReasonerConfig,
         *,
+        edits: Path | None = None,
         cache_dir: Path | None = None,
         progress: Stages | None = None,
     ) -> None:
         """Read the texts, and make or open the language model.
 
         Raises:
-            DatasetError: the dataset cannot be trained on.
+            DatasetError: the dataset cannot be trained on, or the file of edits is not of it.
             TrainingError: the base cannot be opened, or peft is not installed.
         """
         self.config = config
         store = MotionStore.open(dataset, cache_dir, stage("features", progress))
         words, seed = config.data.caption_words, config.training.seed
         texts = Texts(store, TRAIN, words)
+        worded = {} if edits is None else read_edits(edits, texts, words)
         seed_all(seed)
         self._model, self._tokens = _model_of(config, texts)
         self.module = ReasonerLoss(self._model)
-        self._batches = TextBatches(texts, self._tokens, config.data, seed)
+        self._batches = TextBatches(texts, self._tokens, config.data, seed, worded)
         self._val = None
         if VAL in store.splits:
             self._val = TextBatches(Texts(store, VAL, words), self._tokens, config.data, seed)
@@ -70,6 +74,7 @@ class ReasonerWork:
         self.about: dict[str, Any] = {
             "kind": KIND,
             **store.facts(),
+            **({} if edits is None else {"edits": str(edits), "edits_fingerprint": sha256_of(edits)}),
             "base": config.model.base,
             "parameters": sum(weight.numel() for weight in weights),
             "trained_parameters": sum(weight.numel() for weight in weights if weight.requires_grad),
@@ -122,6 +127,7 @@ def train_reasoner(
     out: Path,
     config: ReasonerConfig,
     *,
+    edits: Path | None = None,
     resume: bool = True,
     cache_dir: Path | None = None,
     progress: Stages | None = None,
@@ -133,14 +139,15 @@ def train_reasoner(
         dataset: annotated motions with captions; only their texts are read.
         out: the RUN folder.
         config: all settings.
+        edits: worded edits that join the drawn ones (`kinmo annotate edits`).
         resume: False begins over.
         cache_dir: where the dataset is kept between runs; None is the user's cache.
         progress: told of the preparation.
         console: shows losses and time left; None for silence.
 
     Raises:
-        DatasetError: the dataset cannot be trained on.
+        DatasetError: the dataset cannot be trained on, or the file of edits is not of it.
         TrainingError: the base cannot be opened; or see `training.loop.train`.
     """
-    work = ReasonerWork(dataset, config, cache_dir=cache_dir, progress=progress)
+    work = ReasonerWork(dataset, config, edits=edits, cache_dir=cache_dir, progress=progress)
     return train(work, config.training, out, resume=resume, console=console)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
@@ -37,7 +37,7 @@ _CACHE_ERRORS: Final = (sqlite3.Error, OSError, diskcache.Timeout)
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One answer that has all 21 sentences.
+    """One answer that can be used.
 
     Attributes:
         key: of the request.
@@ -70,10 +70,12 @@ class Answers:
         from_cache: answers found so far without asking.
     """
 
-    def __init__(self, cache: diskcache.Cache | None, folder: Path) -> None:
+    def __init__(
+        self, cache: diskcache.Cache | None, folder: Path, check: Callable[[str], object] = parse_answer
+    ) -> None:
         self.spent_usd = 0.0
         self.from_cache = 0
-        self._cache, self._folder = cache, folder
+        self._cache, self._folder, self._check = cache, folder, check
         self._file: int | None = None
         self._archived: set[str] = set()
         self._by_motion: dict[_ByMotion, Answer] = {}
@@ -97,7 +99,7 @@ class Answers:
     def of_motion(self, motion_id: str, model: str, prompt_version: str) -> Answer | None:
         """Find a motion's answer in this dataset's archive, whatever was asked: for a rebuild."""
         answer = self._by_motion.get((motion_id, model, prompt_version))
-        return answer if answer and _usable(answer) else None
+        return answer if answer and self._usable(answer) else None
 
     def put(self, answer: Answer, raw: dict[str, Any], paid_usd: float | None) -> None:
         """Keep an answer.
@@ -150,6 +152,14 @@ class Answers:
         if self._cache is not None:
             self._cache.close()
 
+    def _usable(self, answer: Answer) -> bool:
+        """Tell whether an answer of an earlier day has all that is wanted of one today."""
+        try:
+            self._check(answer.text)
+        except AnswerError:
+            return False
+        return True
+
     def _recall(self, key: str) -> tuple[Answer, dict[str, Any]] | None:
         try:
             stored = self._cache.get(key.encode()) if self._cache is not None else None
@@ -157,7 +167,7 @@ class Answers:
                 return None
             record = json.loads(stored)
             answer = _answer_of(record)
-            return (answer, record["raw"]) if _usable(answer) else None
+            return (answer, record["raw"]) if self._usable(answer) else None
         except (*_CACHE_ERRORS, ValueError, KeyError, TypeError, RecursionError):
             return None  # a damaged cache costs money, not the run
 
@@ -197,15 +207,6 @@ class Answers:
             raise
 
 
-def _usable(answer: Answer) -> bool:
-    """Tell whether an answer of an earlier day has all that is wanted of one today."""
-    try:
-        parse_answer(answer.text)
-    except AnswerError:
-        return False
-    return True
-
-
 def _answer_of(record: dict[str, Any]) -> Answer:
     """Read an answer.
 
@@ -233,18 +234,21 @@ def _line(answer: Answer, outcome: str, raw: dict[str, Any], paid_usd: float | N
     return json.dumps(record, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
 
 
-def open_answers(out: Path, cache_root: Path | None) -> Answers:
+def open_answers(
+    out: Path, cache_root: Path | None, check: Callable[[str], object] = parse_answer
+) -> Answers:
     """Open the cache of answers and a dataset's archive.
 
     Args:
         out: the dataset.
         cache_root: folder of all caches; None is the user's.
+        check: raises an `AnswerError` for a text that is no answer; else the 21 sentences are wanted.
 
     Raises:
         MotionError: the cache cannot be opened.
         DatasetError: the archive cannot be read.
     """
-    answers = Answers(open_cache(cache_folder(cache_root, "answers"), "answers"), out / ARCHIVE_DIR)
+    answers = Answers(open_cache(cache_folder(cache_root, "answers"), "answers"), out / ARCHIVE_DIR, check)
     answers.load_archive()
     return answers
 

@@ -16,10 +16,10 @@ from typing import Any, Final, Protocol
 
 from kinmo_annotate.describe.llm.answers import Answer, Answers
 from kinmo_annotate.describe.llm.client import Client, Outcome, Reply
-from kinmo_annotate.describe.llm.form import AnswerError, parse_answer
+from kinmo_annotate.describe.llm.form import AnswerError
 from kinmo_annotate.describe.llm.pace import Pace
 from kinmo_annotate.describe.llm.prices import ModelPrice
-from kinmo_annotate.describe.llm.request import Asked, Request, sent_body, with_messages
+from kinmo_annotate.describe.llm.request import Request, sent_body, with_messages
 from kinmo_annotate.describe.llm.response import answer_text, finish_reason, usage_of
 from kinmo_annotate.schema.records import MotionError
 from kinmo_annotate.schema.shards import DatasetError
@@ -34,7 +34,6 @@ _MOST_REFUSED: Final = 20  # motions one after the other, with no answer between
 _GRACE_S: Final = {"refused": 3.0, "stopped": 30.0}  # for what is in flight when asking ends
 _CHARACTERS_PER_TOKEN: Final = 3.5  # to begin with; then as the endpoint counts
 _FIRST_OUTPUT_TOKENS: Final = 700.0
-AGAIN: Final = "Run the same command again with --retry-failures to ask for it once more."
 # Values that an endpoint may do without.
 ESSENTIAL: Final = ("model", "messages", "response_format")
 LONGER: Final = 2.0  # room for an answer that was cut off, when it is asked for again
@@ -42,6 +41,28 @@ LONGER: Final = 2.0  # room for an answer that was cut off, when it is asked for
 
 class Unanswered(Exception):
     """A request that this run leaves open; another run asks it."""
+
+
+class Task(Protocol):
+    """What a run asks for: of whom, what counts as an answer, and what is said of one that does not."""
+
+    @property
+    def model(self) -> str:
+        """Name at the endpoint."""
+
+    @property
+    def again(self) -> str:
+        """What to do for a motion that got no answer."""
+
+    def check(self, text: str) -> None:
+        """See whether an answer can be used.
+
+        Raises:
+            AnswerError: it cannot.
+        """
+
+    def retry_message(self, reason: str) -> str:
+        """Say to the model why its last answer could not be used."""
 
 
 class Oracle(Protocol):
@@ -92,7 +113,7 @@ class Tally:
 
     Attributes:
         requests: sent, whatever became of them.
-        answered: of them, with all 21 sentences.
+        answered: of them, with an answer that can be used.
         rate_limited, broken, unusable: of them, refused for the rate, without an answer, with a wrong one.
         input_tokens, output_tokens, cached_tokens: as the endpoint counted.
         usd: paid; None where no price is known.
@@ -144,7 +165,7 @@ class Asker:
         client: Client,
         answers: Answers,
         pace: Pace,
-        asked: Asked,
+        task: Task,
         price: ModelPrice | None,
         budget_usd: float | None = None,
         on_halt: Callable[[Halt], None] = lambda halt: None,
@@ -152,7 +173,7 @@ class Asker:
         self.tally = Tally(usd=0.0 if price else None)
         self.halted: Halt | None = None
         self._client, self._answers, self._pace = client, answers, pace
-        self._asked, self._price, self._budget_usd = asked, price, budget_usd
+        self._task, self._price, self._budget_usd = task, price, budget_usd
         self._on_halt = on_halt
         self._by_key: dict[str, asyncio.Future[Answer]] = {}
         self._ready: list[_Job] = []
@@ -342,7 +363,7 @@ class Asker:
         job.broke_at = now
         few = self.tally.answered > 0 and not self.halted and len(self._by_key) <= _FEW
         if often and (others_answered or (few and impatient)):
-            self._fail_motion(job, f"{reply.reason}, {job.broken} times", AGAIN)
+            self._fail_motion(job, f"{reply.reason}, {job.broken} times", self._task.again)
         else:
             self._again(job, now, delay, impatient and often, reply)
 
@@ -402,7 +423,7 @@ class Asker:
         answer, paid_usd = self._counted_answer(job, body)
         try:
             text = answer_text(body)
-            parse_answer(text)
+            self._task.check(text)
         except AnswerError as error:
             self.tally.unusable += 1
             self._answers.put_unusable(answer, str(error), body, paid_usd)
@@ -417,9 +438,9 @@ class Asker:
 
     def _unusable(self, job: _Job, answer: Answer, reason: str, body: dict[str, Any]) -> None:
         if job.earlier is not None:
-            self._fail_motion(job, f"the model's answer cannot be used: {reason}", AGAIN)
+            self._fail_motion(job, f"the model's answer cannot be used: {reason}", self._task.again)
             return
-        message = {"role": "user", "content": self._asked.prompt.retry_message(reason)}
+        message = {"role": "user", "content": self._task.retry_message(reason)}
         share = LONGER if finish_reason(body) == "length" else 1.0
         job.request = with_messages(job.request, [message], output_share=share)
         job.earlier = answer
@@ -441,7 +462,7 @@ class Asker:
         total_usd = None if usd is None or before.cost_usd is None else before.cost_usd + usd
         return (
             Answer(
-                job.key, job.request.motion_id, self._asked.model, job.request.prompt_version, "",
+                job.key, job.request.motion_id, self._task.model, job.request.prompt_version, "",
                 before.input_tokens + tokens_in, before.output_tokens + tokens_out,
                 before.cached_tokens + cached, total_usd,
             ),

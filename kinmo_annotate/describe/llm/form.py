@@ -70,7 +70,7 @@ def parse_answer(text: str) -> dict[str, str]:
         AnswerError: not JSON, fields missing, unknown or no text, or texts that are no sentence.
     """
     try:
-        form = _Model.model_validate(_json(text))
+        form = _Model.model_validate(read_json(text))
     except ValidationError as error:
         reasons = [_reason(one["type"], one["loc"]) for one in error.errors(include_url=False)]
         raise AnswerError(_joined(reasons)) from None
@@ -102,8 +102,12 @@ def _reason(kind: str, place: tuple[int | str, ...]) -> str:
 # ---------------------------------------------------------------- the JSON
 
 
-def _json(text: str) -> Any:
-    """Parse the first JSON object in a text."""
+def read_json(text: str) -> Any:
+    """Parse the first JSON object in a text.
+
+    Raises:
+        AnswerError: there is none.
+    """
     if not text.strip():
         raise AnswerError("it is empty")
     if len(text) > _MOST_ANSWER:

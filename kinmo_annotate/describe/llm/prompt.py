@@ -31,7 +31,10 @@ _FORM: Final[Form] = {
 _HEADING: Final = re.compile(r"^## +(.+?) *#* *$", re.MULTILINE)
 _PLACEHOLDER: Final = re.compile(r"\{\{([^{}\n]*)\}\}")
 COPY: Final = "kinmo annotate prompt > my_prompt.md"
-_REMEDY: Final = f"The default shows how it is done; get a copy with: {COPY}"
+
+
+class _Unfit(Exception):
+    """A file that is no prompt; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,45 +92,63 @@ def load_prompt(path: Path | None = None) -> Prompt:
     """
     source = files("kinmo_prompts") / DEFAULT if path is None else path
     sections = read_sections(source, _FORM)
+    name, fingerprint = names_of(source, sections)
+    system, motion, retry, repair = sections.values()
+    return Prompt(name, system, motion, retry, repair, fingerprint)
+
+
+def names_of(source: Path | Traversable, sections: Mapping[str, str]) -> tuple[str, str]:
+    """Give a prompt's name, and its fingerprint: the name and 12 hex digits of what its sections say."""
     digest = sha256("\0".join(sections.values()).encode()).hexdigest()[:12]
     stem = Path(str(source)).stem.removesuffix(f"-{digest}")  # a file may be named after its own fingerprint
     name = re.sub(r"[^A-Za-z0-9._-]+", "_", stem)[:40]
-    system, motion, retry, repair = sections.values()
-    return Prompt(name, system, motion, retry, repair, f"{name}-{digest}")
+    return name, f"{name}-{digest}"
 
 
-def read_sections(source: Path | Traversable, form: Form) -> dict[str, str]:
+def read_sections(source: Path | Traversable, form: Form, copy: str = COPY) -> dict[str, str]:
     """Read a file of words for a language model: title -> text, in the order of `form`.
+
+    Args:
+        source: the file.
+        form: its sections.
+        copy: command that gives a copy of the default.
 
     Raises:
         MotionError: as `load_prompt`.
     """
-    where = str(source)
+    try:
+        return _read_sections(source, form)
+    except _Unfit as error:
+        remedy = f"The default shows how it is done; get a copy with: {copy}"
+        raise MotionError(str(source), str(error), remedy) from None
+
+
+def _read_sections(source: Path | Traversable, form: Form) -> dict[str, str]:
     try:
         with source.open("rb") as file:
             content = file.read(MOST_BYTES + 1)
     except OSError as error:
-        raise MotionError(where, f"cannot be read: {error.strerror or error}", _REMEDY) from None
-    sections = _sections(where, _text(where, content), form)
+        raise _Unfit(f"cannot be read: {error.strerror or error}") from None
+    sections = _sections(_text(content), form)
     for title, text in sections.items():
-        _check(where, title, text, form[title])
+        _check(title, text, form[title])
     return sections
 
 
-def _text(where: str, content: bytes) -> str:
+def _text(content: bytes) -> str:
     """Decode a file; a byte order mark and the kind of line ends make no difference."""
     if len(content) > MOST_BYTES:
-        raise MotionError(where, f"is larger than {MOST_BYTES // 1024} KiB, which no prompt is", _REMEDY)
+        raise _Unfit(f"is larger than {MOST_BYTES // 1024} KiB, which no prompt is")
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise MotionError(where, f"is not UTF-8 text (byte {error.start})", _REMEDY) from None
+        raise _Unfit(f"is not UTF-8 text (byte {error.start})") from None
     if not text.strip():
-        raise MotionError(where, "is empty", _REMEDY)
+        raise _Unfit("is empty")
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def _sections(where: str, text: str, form: Form) -> dict[str, str]:
+def _sections(text: str, form: Form) -> dict[str, str]:
     """Cut a file into its sections, in the order in which they are sent."""
     headings = list(_HEADING.finditer(text))
     titles = [match[1] for match in headings]
@@ -138,23 +159,23 @@ def _sections(where: str, text: str, form: Form) -> dict[str, str]:
     for wrong, what in ((unknown, "has the unknown"), (twice, "repeats the"), (missing, "lacks the")):
         if wrong:
             names = ", ".join(f"`## {title[:40]}`" for title in wrong[:5])
-            raise MotionError(where, f"{what} section {names}{whole}", _REMEDY)
+            raise _Unfit(f"{what} section {names}{whole}")
     ends = [*(match.start() for match in headings[1:]), len(text)]
     found = {m[1]: text[m.end() : end].strip() for m, end in zip(headings, ends, strict=True)}
     return {title: found[title] for title in form}
 
 
-def _check(where: str, title: str, text: str, allowed: Mapping[str, bool]) -> None:
+def _check(title: str, text: str, allowed: Mapping[str, bool]) -> None:
     """Refuse an empty section, placeholders that it cannot have, and the lack of those that it must."""
     if not text:
-        raise MotionError(where, f"section `## {title}` is empty", _REMEDY)
+        raise _Unfit(f"section `## {title}` is empty")
     used = [name.strip() for name in _PLACEHOLDER.findall(text)]
     unknown = [name for name in used if name not in allowed]
     missing = [name for name, needed in allowed.items() if needed and name not in used]
     for wrong, what in ((unknown, "cannot have"), (missing, "lacks")):
         if wrong:
             names = ", ".join("{{" + name[:40] + "}}" for name in dict.fromkeys(wrong))
-            raise MotionError(where, f"section `## {title}` {what} {names}", _REMEDY)
+            raise _Unfit(f"section `## {title}` {what} {names}")
 
 
 def fill(text: str, values: Mapping[str, str]) -> str:

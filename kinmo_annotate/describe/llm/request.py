@@ -8,17 +8,18 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, Final
 
-from kinmo_annotate.describe.llm.form import RESPONSE_FORMAT
+from kinmo_annotate.describe.llm.form import RESPONSE_FORMAT, parse_answer
 from kinmo_annotate.describe.llm.prompt import Prompt
 
 Message = dict[str, str]
 MOST_TOKENS: Final = "max_completion_tokens"
 MOST_TOKENS_BEFORE: Final = "max_tokens"
+AGAIN: Final = "Run the same command again with --retry-failures to ask for it once more."
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What every request of a run has in common.
+    """What every request for sentences of a run has in common (`ask.Task`).
 
     Attributes:
         model: name at the endpoint.
@@ -32,14 +33,31 @@ class Asked:
     output_tokens: int
     options: Mapping[str, Any]
 
+    @property
+    def again(self) -> str:
+        """What to do for a motion that got no answer."""
+        return AGAIN
+
+    def check(self, text: str) -> None:
+        """See whether an answer has the 21 sentences.
+
+        Raises:
+            AnswerError: it has not.
+        """
+        parse_answer(text)
+
+    def retry_message(self, reason: str) -> str:
+        """Say why the last answer could not be used."""
+        return self.prompt.retry_message(reason)
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request for the 21 sentences of one motion.
+    """A request about one motion.
 
     Attributes:
         key: 32 hexadecimal digits of everything that the answer depends on: model, prompt, payload, settings.
-        motion_id: whose sentences; not part of the key, so that equal motions are asked for once.
+        motion_id: of the motion; not part of the key, so that equal motions are asked for once.
         prompt_version: fingerprint of the prompt.
         body: of the chat completion, as JSON values.
     """
@@ -75,7 +93,7 @@ def make_request(motion_id: str, fields: Mapping[str, str], asked: Asked) -> Req
         MOST_TOKENS: asked.output_tokens,
         **asked.options,
     }
-    return _keyed(motion_id, asked.prompt.fingerprint, body)
+    return keyed(motion_id, asked.prompt.fingerprint, body)
 
 
 def with_messages(request: Request, more: Sequence[Message], *, output_share: float = 1.0) -> Request:
@@ -91,7 +109,7 @@ def with_messages(request: Request, more: Sequence[Message], *, output_share: fl
         "messages": [*request.body["messages"], *more],
         MOST_TOKENS: most,
     }
-    return _keyed(request.motion_id, request.prompt_version, body)
+    return keyed(request.motion_id, request.prompt_version, body)
 
 
 def sent_body(body: Mapping[str, Any], refused: Container[str]) -> dict[str, Any]:
@@ -108,7 +126,8 @@ def sent_body(body: Mapping[str, Any], refused: Container[str]) -> dict[str, Any
     return sent
 
 
-def _keyed(motion_id: str, prompt_version: str, body: dict[str, Any]) -> Request:
+def keyed(motion_id: str, prompt_version: str, body: dict[str, Any]) -> Request:
+    """Give a body as a request, with the key of everything in it."""
     text = json.dumps([prompt_version, body], sort_keys=True, ensure_ascii=False)
     key = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
     return Request(key, motion_id, prompt_version, body)

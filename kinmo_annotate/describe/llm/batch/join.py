@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from kinmo_annotate.describe.llm.answers import ARCHIVE_DIR, Answer, Answers, read_archive
-from kinmo_annotate.describe.llm.ask import AGAIN, ESSENTIAL, LONGER
+from kinmo_annotate.describe.llm.ask import ESSENTIAL, LONGER
 from kinmo_annotate.describe.llm.batch.api import Api, BatchError
 from kinmo_annotate.describe.llm.batch.chunks import (
     ChunkWriter,
@@ -33,7 +33,7 @@ from kinmo_annotate.describe.llm.client import Outcome, Reply, status_reply
 from kinmo_annotate.describe.llm.form import AnswerError, parse_answer
 from kinmo_annotate.describe.llm.prices import ModelPrice
 from kinmo_annotate.describe.llm.prompt import Prompt
-from kinmo_annotate.describe.llm.request import Request
+from kinmo_annotate.describe.llm.request import AGAIN, Request
 from kinmo_annotate.describe.llm.response import answer_text, finish_reason, usage_of
 from kinmo_annotate.schema.shards import DatasetError
 
