@@ -48,7 +48,7 @@ ANNOTATE_FLOORS = (
     ("stages", "resume", "scoring", "caption_facts"),
     ("engines",),
     ("asking",),
-    ("pipeline", "estimate"),
+    ("pipeline", "estimate", "instructions"),
     ("review",),
 )
 MODELS_FLOORS = (

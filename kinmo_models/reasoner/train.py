@@ -74,7 +74,7 @@ class ReasonerWork:
         self.about: dict[str, Any] = {
             "kind": KIND,
             **store.facts(),
-            **({} if edits is None else {"edits": str(edits), "edits_fingerprint": sha256_of(edits)}),
+            **({} if edits is None else {"edits": str(edits), "edits_fingerprint": sha256_of(edits)[:12]}),
             "base": config.model.base,
             "parameters": sum(weight.numel() for weight in weights),
             "trained_parameters": sum(weight.numel() for weight in weights if weight.requires_grad),

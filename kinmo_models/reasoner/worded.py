@@ -122,18 +122,26 @@ def usable(drawn: DrawnEdit, wordings: Iterable[str], most_words: int) -> tuple[
 def contradicts(drawn: DrawnEdit, instruction: str) -> bool:
     """Tell whether an instruction asks for one side where the edit is about the other one.
 
-    A side is asked for where it is named and not as what is to end ("instead of the left hand"). The edit's
-    sides are those of the groups that move after it, in their names and their sentences; where there is none,
-    those of the groups that come to rest; else those of the caption after it.
+    A side is asked for where it is named and not as what is to end ("instead of the left hand"). The edit is
+    about the side that the caption after it names, where that is one, and not the one before. Else it is
+    about those of the changed groups that move after it, by their names and sentences; where none moves, of
+    those that come to rest; else about all that the caption names.
     """
     asked = set(_SIDE.findall(_NOT.sub(" ", instruction)))
+    return bool(asked) and not asked & _sides(drawn)
+
+
+def _sides(drawn: DrawnEdit) -> set[str]:
+    """Tell which sides of the body an edit is about."""
+    named = set(_SIDE.findall(drawn.edit.caption))
+    if len(named) == 1 and named != set(_SIDE.findall(drawn.edit.before.caption)):
+        return named
     moves: set[str] = set()
     rests: set[str] = set()
     for name, (_, new) in drawn.changed_groups.items():
         still = new in (NO_MOVEMENT, NOT_DETERMINED)
         (rests if still else moves).update(_SIDE.findall(f"{name.replace('_', ' ')} {new}"))
-    known = moves or rests or set(_SIDE.findall(drawn.edit.caption))
-    return bool(asked) and not asked & known
+    return moves or rests or named
 
 
 # ---------------------------------------------------------------- the file

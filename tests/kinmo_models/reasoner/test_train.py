@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib.util
 import json
 import shutil
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +17,13 @@ from torch import nn
 from kinmo_annotate.schema.skeleton import FIELDS
 from kinmo_models.data.motions import MotionStore
 from kinmo_models.reasoner.config import ModelConfig, ReasonerConfig, load_config
-from kinmo_models.reasoner.data import TextBatches, Texts
+from kinmo_models.reasoner.data import TextBatch, TextBatches, Texts
 from kinmo_models.reasoner.model import from_scratch, open_base
 from kinmo_models.reasoner.reasoner import Reasoner
 from kinmo_models.reasoner.sides import fields_in_mirror, in_mirror
 from kinmo_models.reasoner.tokens import IGNORED, TextTokens
 from kinmo_models.reasoner.train import ReasonerWork, train_reasoner
+from kinmo_models.reasoner.worded import WordedEdit, draw_edits, read_edits, write_edits
 from kinmo_models.training.checkpoint import resolve_model
 from kinmo_models.training.errors import TrainingError
 
@@ -272,3 +274,88 @@ def test_a_damaged_folder_is_named(place: Place):
 def _differ(one: nn.Module, other: nn.Module) -> bool:
     pairs = zip(one.parameters(), other.parameters(), strict=True)
     return not all(np.array_equal(a.detach().numpy(), b.detach().numpy()) for a, b in pairs)
+
+
+# ---------------------------------------------------------------- worded edits
+
+
+def worded(place: Place, path: Path, wording: str) -> tuple[Texts, Path]:
+    """Write a file in which each drawn edit of the split train is worded alike."""
+    texts = Texts(MotionStore.open(place.dataset, place.cache), "train", 80)
+    drawn = draw_edits(texts, 4, 0)
+    edits = [WordedEdit(one, f"{wording} {n}", "mine", "edit-0", None) for n, one in enumerate(drawn)]
+    write_edits(path, edits)
+    return texts, path
+
+
+def shares(texts: Texts, path: Path, *sets: str) -> tuple[float, set[str]]:
+    """Share of the edits of a few epochs that are worded, of the motions that have some; and their lines."""
+    tokens = TextTokens.learn(texts.all_texts(), 600)
+    edits = read_edits(path, texts, 80)
+    config = small("data.edits=1", "data.batch_size=1", *sets).data
+    batches = TextBatches(texts, tokens, config, 0, edits)
+    asked: Counter[bool] = Counter()
+    lines = set()
+    for epoch in range(12):
+        for number in edits:
+            said = tokens.decode(batches._drawn(epoch, number)[0])
+            line = next(one for one in said.splitlines() if one.startswith("instruction:"))
+            asked["zzz" in line] += 1
+            lines |= {line} if "zzz" in line else set()
+    return asked[True] / sum(asked.values()), lines
+
+
+def test_half_of_a_motions_edits_come_from_the_file(place: Place, tmp_path: Path):
+    texts, path = worded(place, tmp_path / "edits.parquet", "zzz")
+    share, lines = shares(texts, path)
+    assert 0.3 < share < 0.7
+    assert lines <= {f"instruction: zzz {n}" for n in range(4)}
+    assert len(lines) > 1
+    assert shares(texts, path, "data.worded=1")[0] == 1
+    assert shares(texts, path, "data.worded=0") == (0, set())
+
+
+def test_motions_without_a_worded_edit_are_drawn_as_ever(place: Place, tmp_path: Path):
+    texts, path = worded(place, tmp_path / "edits.parquet", "zzz")
+    tokens = TextTokens.learn(texts.all_texts(), 600)
+    edits = read_edits(path, texts, 80)
+    config = small("data.edits=1").data
+    mixed, alone = TextBatches(texts, tokens, config, 0, edits), TextBatches(texts, tokens, config, 0)
+    others = [number for number in range(len(texts)) if number not in edits]
+    assert others
+    assert [mixed._drawn(3, number) for number in others] == [alone._drawn(3, number) for number in others]
+    again = TextBatches(texts, tokens, config, 0, read_edits(path, texts, 80))
+    assert [again._drawn(3, number) for number in edits] == [mixed._drawn(3, number) for number in edits]
+
+
+def test_training_goes_on_with_the_same_file_of_edits_alone(place: Place, tmp_path: Path):
+    _, path = worded(place, tmp_path / "edits.parquet", "zzz")
+
+    def train(edits: Path | None) -> None:
+        train_reasoner(place.dataset, place.run, small(), edits=edits, cache_dir=place.cache)
+
+    train(path)
+    assert json.loads((place.run / "last" / "meta.json").read_text("utf-8"))["edits"] == str(path)
+    with_edits = losses(place.run)
+    assert with_edits != losses(place.train(run=tmp_path / "without"))
+    train(path)  # nothing is left to do
+    assert losses(place.run) == with_edits
+    worded(place, path, "yyy")
+    for other in (path, None):
+        with pytest.raises(TrainingError, match="was begun otherwise: edits_fingerprint was"):
+            train(other)
+
+
+def test_validation_stays_on_the_templates(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    _, path = worded(place, tmp_path / "edits.parquet", "zzz")
+    monkeypatch.setattr("kinmo_models.reasoner.train.VAL", "test")
+    config = small("data.worded=1", "data.edits=1")
+    work = ReasonerWork(place.dataset, config, edits=path, cache_dir=place.cache)
+    assert work._val is not None
+
+    def told(batches: Iterable[TextBatch]) -> str:
+        return "\n".join(work._tokens.decode(row.tolist()) for batch in batches for row in batch.tokens)
+
+    assert "instruction: zzz" in told(work.epoch(0, 0, 1))
+    assert "instruction: " in told(work._val.all_of("edit"))
+    assert "zzz" not in told(work._val.all_of("edit"))
