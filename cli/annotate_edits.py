@@ -88,7 +88,7 @@ class _Found:
     drawn: list[DrawnEdit]
     worded: Worded
     rows: list[WordedEdit] = field(default_factory=list)
-    contradicting: int = 0
+    left_out: int = 0
     failures: list[tuple[str, str, str]] = field(default_factory=list)  # motion, reason, remedy
 
     @property
@@ -141,10 +141,10 @@ def _kept(found: _Found, model: str, most_words: int) -> _Found:
     found.failures = [(error.where, error.reason, error.remedy) for error in worded.failures]
     for place, said in sorted(worded.found.items()):
         drawn = found.drawn[place]
-        kept, contradicting = usable(drawn, said.wordings, most_words)
-        found.contradicting += contradicting
+        kept, left_out = usable(drawn, said.wordings, most_words)
+        found.left_out += left_out
         if not kept:
-            reason = "all wordings speak of the side that the edit leaves alone"
+            reason = "no wording can be used: they contradict the edit or copy its sentences"
             remedy = "Choose another --model, or a prompt of your own with --prompt."
             found.failures.append((drawn.motion_id, reason, remedy))
         cost = None if said.cost_usd is None else said.cost_usd / max(1, len(kept))
@@ -188,7 +188,7 @@ def _as_json(found: _Found, out: Path, following: str) -> dict[str, Any]:
         "drawn": len(found.drawn),
         "edits": found.edits,
         "instructions": len(found.rows),
-        "contradicting": found.contradicting,
+        "left_out": found.left_out,
         "failures": [
             {"motion_id": motion, "reason": reason, "remedy": remedy}
             for motion, reason, remedy in found.failures
@@ -210,7 +210,7 @@ def _print(found: _Found, out: Path) -> None:
     drawn = ", ".join(f"{number} {kind}" for kind, number in kinds.most_common())
     few = f" (of {found.wanted}: the split gives no more)" if len(found.drawn) < found.wanted else ""
     add_row(table, "drawn", f"{len(found.drawn)}{few}: {drawn}")
-    dropped = f", {found.contradicting} left out for their side" if found.contradicting else ""
+    dropped = f", {found.left_out} left out" if found.left_out else ""
     add_row(table, "worded", f"{found.edits} edits in {len(found.rows)} ways{dropped}")
     add_row(table, "failures", str(len(found.failures)))
     add_row(table, "from cache", str(worded.from_cache))

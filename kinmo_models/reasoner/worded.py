@@ -28,6 +28,12 @@ _ORDER, _DRAWN = 0, 1  # streams of chance
 _TRIES: Final = 4  # draws for each edit that is wanted: not all fit, and some come twice
 _REMEDY: Final = "Make the file of this dataset: kinmo annotate edits DATASET --out FILE."
 _SIDE: Final = re.compile(r"\b(left|right)\b")
+# What stands in sentences, and in nothing that a user types.
+_COPIED: Final = re.compile(rf"\d s\b|{clean_caption(NO_MOVEMENT, 80)}|{clean_caption(NOT_DETERMINED, 80)}")
+_LIMBS: Final = {
+    "arm": re.compile(r"\b(?:arm|hand|fist|elbow|wrist)s?\b"),
+    "leg": re.compile(r"\b(?:legs?|foot|feet|knees?|ankles?)\b"),
+}
 # What is not to be done any more: "instead of the left hand", "not the left one, ...".
 _NOT: Final = re.compile(
     r"\b(?:instead of|rather than|not|don't|no longer|stop|without|never)\b.*?(?=,|;|\.| and | but |$)"
@@ -112,36 +118,59 @@ def usable(drawn: DrawnEdit, wordings: Iterable[str], most_words: int) -> tuple[
         most_words: of an instruction.
 
     Returns:
-        Those that can be used, clean, each once; and how many contradict the edit.
+        Those that can be used, clean, each once; and how many others there are: they contradict the edit, or
+        are copied from a sentence, with its seconds or with nothing that moves.
     """
     cleaned = dict.fromkeys(clean_caption(wording, most_words) for wording in wordings)
-    kept = [one for one in cleaned if not contradicts(drawn, one)]
-    return [one for one in kept if one], len(cleaned) - len(kept)
+    kept = [one for one in cleaned if one and not _COPIED.search(one) and not contradicts(drawn, one)]
+    return kept, len(cleaned) - len(kept)
 
 
 def contradicts(drawn: DrawnEdit, instruction: str) -> bool:
-    """Tell whether an instruction asks for one side where the edit is about the other one.
+    """Tell whether an instruction asks for other sides, or other limbs, than the edit is about.
 
-    A side is asked for where it is named and not as what is to end ("instead of the left hand"). The edit is
-    about the side that the caption after it names, where that is one, and not the one before. Else it is
-    about those of the changed groups that move after it, by their names and sentences; where none moves, of
-    those that come to rest; else about all that the caption names.
+    What is asked for is what is named, but for what is to end ("instead of the left hand"). One of those
+    named has to be right: the others may be what stays.
     """
-    asked = set(_SIDE.findall(_NOT.sub(" ", instruction)))
-    return bool(asked) and not asked & _sides(drawn)
+    asked = _NOT.sub(" ", instruction)
+    return any(
+        named and not named & known
+        for named, known in (
+            (_sides_in(asked), _sides(drawn)),
+            (_limbs_in(asked), _limbs(drawn)),
+        )
+    )
 
 
 def _sides(drawn: DrawnEdit) -> set[str]:
-    """Tell which sides of the body an edit is about."""
-    named = set(_SIDE.findall(drawn.edit.caption))
-    if len(named) == 1 and named != set(_SIDE.findall(drawn.edit.before.caption)):
+    """Tell which sides of the body an edit is about.
+
+    That is the side which the caption after it names, where it is one, and not the one before. Else it is
+    those of the changed groups that move after it, by their names and sentences; where none moves, of those
+    that come to rest; else all that the caption names.
+    """
+    named = _sides_in(drawn.edit.caption)
+    if len(named) == 1 and named != _sides_in(drawn.edit.before.caption):
         return named
     moves: set[str] = set()
     rests: set[str] = set()
     for name, (_, new) in drawn.changed_groups.items():
         still = new in (NO_MOVEMENT, NOT_DETERMINED)
-        (rests if still else moves).update(_SIDE.findall(f"{name.replace('_', ' ')} {new}"))
+        (rests if still else moves).update(_sides_in(f"{name.replace('_', ' ')} {new}"))
     return moves or rests or named
+
+
+def _limbs(drawn: DrawnEdit) -> set[str]:
+    """Tell which limbs an edit is about: those of the changed groups, and those that its caption names."""
+    return _limbs_in(f"{drawn.edit.caption} {' '.join(drawn.changed_groups).replace('_', ' ')}")
+
+
+def _sides_in(text: str) -> set[str]:
+    return set(_SIDE.findall(text))
+
+
+def _limbs_in(text: str) -> set[str]:
+    return {limb for limb, words in _LIMBS.items() if words.search(text)}
 
 
 # ---------------------------------------------------------------- the file

@@ -25,6 +25,9 @@ SETS = (
 )  # fmt: skip
 
 
+SCRIPT = [{"containing": SCHEMA_NAME, "answers": SAID}]
+
+
 def kinmo(*arguments: object):
     return CliRunner().invoke(main.app, [str(one) for one in arguments], env={"COLUMNS": "140"})
 
@@ -57,7 +60,7 @@ def place(make_dataset: Callable[..., Path], tmp_path: Path, monkeypatch: pytest
 
 
 def test_edits_are_worded_and_a_reasoner_learns_from_them(place: Place, endpoint):
-    server = endpoint(fields=3, key=KEY, script=[{"containing": SCHEMA_NAME, "answers": SAID}])
+    server = endpoint(fields=3, key=KEY, script=SCRIPT)
     result = place.edits(server.url)
     assert result.exit_code == 0, result.output
     shown = " ".join(result.stdout.split())
@@ -83,7 +86,7 @@ def test_edits_are_worded_and_a_reasoner_learns_from_them(place: Place, endpoint
 
 
 def test_the_same_command_asks_nothing_twice_and_writes_the_same(place: Place, endpoint):
-    server = endpoint(fields=3)
+    server = endpoint(fields=3, script=SCRIPT)
     first = place.told(server.url)
     assert (first["drawn"], first["edits"], first["failures"]) == (COUNT, COUNT, [])
     assert first["requests"]["answered"] == COUNT
@@ -100,6 +103,7 @@ def test_failures_are_told_and_do_not_lose_the_others(place: Place, endpoint):
     server = endpoint(fields=3, script=[
         {"at": 1, "fault": "invalid_json"},
         {"containing": "That answer could not be used", "times": 1, "fault": "invalid_json"},
+        *SCRIPT,
     ])  # fmt: skip
     first = place.edits(server.url)
     assert first.exit_code == 0, first.output
@@ -115,8 +119,8 @@ def test_wordings_of_the_wrong_side_are_left_out(place: Place, endpoint):
     """Each edit of the fixture is about one arm, or about both."""
     both = {"command": "raise the left arm", "wish": "raise the right arm", "terse": "raise it"}
     told = place.told(endpoint(fields=3, script=[{"containing": SCHEMA_NAME, "answers": both}]).url)
-    assert told["contradicting"] > 0
-    assert told["instructions"] == 3 * COUNT - told["contradicting"]
+    assert told["left_out"] > 0
+    assert told["instructions"] == 3 * COUNT - told["left_out"]
     for row in pq.read_table(place.out).to_pylist():
         sides = {side for side in ("left", "right") if side in row["caption_after"]}
         before = {side for side in ("left", "right") if side in row["caption"]}
@@ -128,13 +132,13 @@ def test_where_every_wording_is_wrong_the_edit_fails(place: Place, endpoint):
     answers = [{"containing": SCHEMA_NAME, "answers": dict.fromkeys(SAID, "raise the left arm")}]
     told = place.told(endpoint(fields=3, script=answers).url)
     reasons = {one["reason"] for one in told["failures"]}
-    assert reasons == {"all wordings speak of the side that the edit leaves alone"}
+    assert reasons == {"no wording can be used: they contradict the edit or copy its sentences"}
     assert 0 < told["edits"] == COUNT - len(told["failures"])
     assert told["instructions"] == told["edits"], "equal wordings come once"
 
 
 def test_a_budget_ends_it_with_its_own_code(place: Place, endpoint):
-    server = endpoint(fields=3)
+    server = endpoint(fields=3, script=SCRIPT)
     result = place.edits(server.url, "--budget", "0.00000001")
     assert result.exit_code == 3
     assert "larger --budget" in result.stderr
@@ -143,7 +147,7 @@ def test_a_budget_ends_it_with_its_own_code(place: Place, endpoint):
 
 
 def test_ctrl_c_keeps_what_was_answered(place: Place, endpoint, monkeypatch: pytest.MonkeyPatch):
-    server = endpoint(fields=3, script=[{"at": [3], "fault": "slow"}], slow_s=1.0)
+    server = endpoint(fields=3, script=[{"at": 3, "fault": "slow", "answers": SAID}, *SCRIPT], slow_s=1.0)
     from kinmo_annotate import instructions
 
     word = instructions.word
