@@ -271,6 +271,8 @@ def _fault(wording: str, ids: frozenset[str]) -> str:
     """Say what keeps a text from being an instruction; nothing where it is one."""
     if not re.search(r"[^\W\d_]", wording):
         return "is empty"
+    if re.sub(r"[\W_]", "", wording).lower() in WORDINGS:
+        return "is the name of its place and no instruction"
     if len(wording) > MOST_CHARACTERS:
         return f"has {len(wording)} characters, more than {MOST_CHARACTERS}"
     if any(unicodedata.category(c)[0] == "C" or c in "\u2028\u2029" for c in wording):

@@ -76,6 +76,7 @@ def test_what_is_sent_tells_the_change_alone(ask, endpoint, tmp_path: Path):
         ({"command": "up\nand down"}, "command holds line ends"),
         ({"terse": "up\u200b"}, "terse holds line ends or control"),
         ({"terse": " ?! "}, "terse is empty"),
+        ({"terse": "[Terse]"}, "terse is the name of its place"),
         ({"command": "as in 000012, please"}, "command names a motion by its id"),
     ],
 )

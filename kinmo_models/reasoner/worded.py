@@ -118,11 +118,16 @@ def usable(drawn: DrawnEdit, wordings: Iterable[str], most_words: int) -> tuple[
         most_words: of an instruction.
 
     Returns:
-        Those that can be used, clean, each once; and how many others there are: they contradict the edit, or
-        are copied from a sentence, with its seconds or with nothing that moves.
+        Those that can be used, clean, each once; and how many others there are: they contradict the edit, say
+        what is done already, or are copied from a sentence, with its seconds or with nothing that moves.
     """
     cleaned = dict.fromkeys(clean_caption(wording, most_words) for wording in wordings)
-    kept = [one for one in cleaned if one and not _COPIED.search(one) and not contradicts(drawn, one)]
+    useless = ("", drawn.edit.before.caption)
+    kept = [
+        one
+        for one in cleaned
+        if one not in useless and not _COPIED.search(one) and not contradicts(drawn, one)
+    ]
     return kept, len(cleaned) - len(kept)
 
 

@@ -112,7 +112,7 @@ def test_what_side_is_meant_is_known_from_the_caption_first(said: Callable[..., 
 def test_wordings_are_clean_and_come_once(said: Callable[..., tuple[Said, Said]]):
     one = edit(said, "a person walks", "a person waves", left_arm=(NO_MOVEMENT, "The left arm waves."))
     wordings = ["Raise the LEFT arm: [now]!", "raise the left arm now", "right arm up", "instruction: <b>up"]
-    copied = ["The left arm rises at 0.8 s, then lowers.", NO_MOVEMENT, NOT_DETERMINED]
+    copied = ["The left arm rises at 0.8 s, then lowers.", NO_MOVEMENT, NOT_DETERMINED, "A person walks."]
     kept, left_out = usable(one, [*wordings, *copied], 80)
     assert kept == ["raise the left arm now", "instruction b up"]
     assert left_out == 1 + len(copied)
