@@ -170,6 +170,8 @@ def _report(found: _Found, dataset: Path, out: Path, as_json: bool) -> None:
     for (reason, remedy), number in by_reason.most_common(_SHOWN):
         one = next(motion for motion, *why in found.failures if why == [reason, remedy])
         print_error(harmless(sentence(f"{number} x {reason} (one is of {one})", remedy)))
+    if len(by_reason) > _SHOWN:
+        print_error(f"and {len(by_reason) - _SHOWN} other reasons; see them all with --json.")
     halted = found.worded.halted
     if halted is not None and halted.kind != "stopped":
         tell = warn if halted.kind == "budget" else print_error

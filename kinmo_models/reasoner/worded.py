@@ -150,19 +150,20 @@ def contradicts(drawn: DrawnEdit, instruction: str) -> bool:
 def _sides(drawn: DrawnEdit) -> set[str]:
     """Tell which sides of the body an edit is about.
 
-    That is the side which the caption after it names, where it is one, and not the one before. Else it is
-    those of the changed groups that move after it, by their names and sentences; where none moves, of those
-    that come to rest; else all that the caption names.
+    That is the side which the caption after it names, where it is one. Where the caption before it names the
+    same, or there are two or none, those of the changed groups that move after it join it, by their names and
+    sentences; where none moves, those that come to rest; else all that the caption names.
     """
     named = _sides_in(drawn.edit.caption)
-    if len(named) == 1 and named != _sides_in(drawn.edit.before.caption):
-        return named
+    one = named if len(named) == 1 else set()
+    if one and one != _sides_in(drawn.edit.before.caption):
+        return one
     moves: set[str] = set()
     rests: set[str] = set()
     for name, (_, new) in drawn.changed_groups.items():
         still = new in (NO_MOVEMENT, NOT_DETERMINED)
         (rests if still else moves).update(_sides_in(f"{name.replace('_', ' ')} {new}"))
-    return moves or rests or named
+    return one | (moves or rests or named)
 
 
 def _limbs(drawn: DrawnEdit) -> set[str]:

@@ -102,11 +102,26 @@ def test_what_side_is_meant_is_known_from_the_caption_first(said: Callable[..., 
     )  # fmt: skip
     assert contradicts(swapped, "use the left hand")
     assert not contradicts(swapped, "use the right hand instead of the left hand")
+    stays = edit(
+        said, "a person turns to the left", "a person lunges with the left leg",
+        right_leg=(NO_MOVEMENT, "The right leg steps."),
+    )  # fmt: skip
+    assert not contradicts(stays, "lunge with the left leg")
     ends = edit(
         said, "a person waves", "a person stands", right_arm=("The right arm waves.", NO_MOVEMENT)
     )  # fmt: skip
     assert not contradicts(ends, "keep the right arm still")
     assert contradicts(ends, "keep the left arm still")
+
+
+def test_what_the_templates_say_is_never_taken_for_wrong(texts: Texts):
+    """Their instructions are true; with left and right exchanged, those that name one side are not."""
+    drawn = draw_edits(texts, 4, 0)
+    assert not [one.edit.instruction for one in drawn if contradicts(one, one.edit.instruction)]
+    exchanged = {one: one.edit.in_mirror().instruction for one in drawn}
+    changed = [one for one, said in exchanged.items() if said != one.edit.instruction]
+    assert changed
+    assert all(contradicts(one, exchanged[one]) for one in changed)
 
 
 def test_wordings_are_clean_and_come_once(said: Callable[..., tuple[Said, Said]]):
