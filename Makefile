@@ -87,7 +87,8 @@ demo-train: $(VENV)/.kinmo  ## Train on demo motions until text becomes films: u
 	  --set loss.bones=30 $(SET_TOKENIZER)
 	$(KINMO) train retrieval $(TRAINED)/dataset --out $(TRAINED)/retrieval --config tiny $(SET_RETRIEVAL)
 	$(KINMO) train generator $(TRAINED)/dataset --out $(TRAINED)/generator --config tiny \
-	  --tokenizer $(TRAINED)/tokenizer --text $(TRAINED)/retrieval $(SET_GENERATOR)
+	  --tokenizer $(TRAINED)/tokenizer --text $(TRAINED)/retrieval \
+	  --set data.batch_size=32 --set training.epochs=50 $(SET_GENERATOR)
 	$(KINMO) generate docs/demo-prompts.txt --model $(TRAINED)/generator --out $(TRAINED)/films --as png --as gif --as npy
 	@echo
 	@echo "Films          $(TRAINED)/films: a contact sheet, a GIF and the joints of each prompt"
