@@ -23,6 +23,7 @@ from kinmo_models.reasoner.reasoner import KIND
 from kinmo_models.reasoner.tokens import TextTokens
 from kinmo_models.reasoner.worded import read_edits
 from kinmo_models.training.config import to_yaml
+from kinmo_models.training.errors import ConfigError
 from kinmo_models.training.folder import CONFIG
 from kinmo_models.training.loop import Outcome, seed_all, train
 
@@ -56,9 +57,13 @@ class ReasonerWork:
 
         Raises:
             DatasetError: the dataset cannot be trained on, or the file of edits is not of it.
-            TrainingError: the base cannot be opened, or peft is not installed.
+            TrainingError: the base cannot be opened, peft is not installed, or the settings leave no edits.
         """
         self.config = config
+        if edits is not None and not config.data.edits:
+            raise ConfigError(
+                "data.edits", "is 0, and worded edits are given", "Set it, or leave --edits out."
+            )
         store = MotionStore.open(dataset, cache_dir, stage("features", progress))
         words, seed = config.data.caption_words, config.training.seed
         texts = Texts(store, TRAIN, words)

@@ -215,7 +215,9 @@ def _open(base_url: str | None, key: str, in_flight: int, timeout_s: float) -> A
         import httpx2
         from openai import AsyncOpenAI, DefaultAioHttpClient
     except ImportError as error:
-        raise MotionError("--describer openai", str(error), "Run `pip install 'openai[aiohttp]'`.") from None
+        raise MotionError(
+            "the language model's client", str(error), "Run `pip install 'openai[aiohttp]'`."
+        ) from None
     address = endpoint_address(base_url, has_key=key != NO_KEY)
     limits = httpx2.Limits(max_connections=in_flight + 4, max_keepalive_connections=in_flight + 4)
     return AsyncOpenAI(
@@ -236,7 +238,7 @@ def endpoint_address(base_url: str | None, *, has_key: bool) -> str | None:
     address = base_url or os.environ.get("OPENAI_BASE_URL") or None
     if address is None and not has_key:
         remedy = f"Set {KEY_VARIABLE}, or name another endpoint with --base-url (a local one needs no key)."
-        raise MotionError("--describer openai", f"there is no key in {KEY_VARIABLE}", remedy)
+        raise MotionError(KEY_VARIABLE, "is not set: there is no key", remedy)
     if address is not None and not address.startswith(("http://", "https://")):
         remedy = "Give an address such as http://127.0.0.1:8080/v1."
         raise MotionError("--base-url", f"{address} is no http address", remedy)

@@ -344,6 +344,8 @@ def test_training_goes_on_with_the_same_file_of_edits_alone(place: Place, tmp_pa
     for other in (path, None):
         with pytest.raises(TrainingError, match="was begun otherwise: edits_fingerprint was"):
             train(other)
+    with pytest.raises(TrainingError, match="worded edits are given"):
+        train_reasoner(place.dataset, tmp_path / "none", small("data.edits=0"), edits=path)
 
 
 def test_validation_stays_on_the_templates(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
