@@ -215,7 +215,7 @@ class TextBatches:
     ) -> tuple[list[int], list[int]] | None:
         """Draw an edit; None where nothing fits."""
         edit = self._worded_edit(place, turned, random) or self._texts.edits.draw(place, turned, random)
-        if edit is not None and right_first(f"{edit.before.caption} {edit.instruction}"):
+        if edit is not None and right_first(f"{edit.instruction} {edit.before.caption}"):
             edit = edit.in_mirror()
         return None if edit is None else self._tokens.encode(edit_pieces(edit, self._data.source, shown))
 

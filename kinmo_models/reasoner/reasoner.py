@@ -129,7 +129,7 @@ class Reasoner:
         """
         before = self._completed(edits, seed, sampling)
         said = [(self._caption(caption), self._caption(instruction)) for caption, _, instruction in edits]
-        turned = [right_first(f"{caption} {instruction}") for caption, instruction in said]
+        turned = [right_first(f"{instruction} {caption}") for caption, instruction in said]
         questions = []
         for (caption, instruction), fields, turn in zip(said, before, turned, strict=True):
             there = {name: clean(text) for name, text in fields.items()}

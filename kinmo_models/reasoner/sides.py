@@ -2,7 +2,9 @@
 
 What a person does with the right hand is, in the mirror, what another does with the left. So the model never
 meets "the right hand waves" alone, and cannot mix up what it was not shown: which side is meant is settled
-by the mirror, and what is left to learn is whether a text means the same side or the other one.
+by the mirror, and what is left to learn is whether a text means the same side or the other one. Of an edit it
+is the instruction that settles it: what "the left arm" means there must not hang on a caption that kicks with
+the right leg.
 """
 
 from __future__ import annotations

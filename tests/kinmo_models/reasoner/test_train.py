@@ -20,7 +20,7 @@ from kinmo_models.reasoner.config import ModelConfig, ReasonerConfig, load_confi
 from kinmo_models.reasoner.data import TextBatch, TextBatches, Texts
 from kinmo_models.reasoner.model import from_scratch, open_base
 from kinmo_models.reasoner.reasoner import Reasoner
-from kinmo_models.reasoner.sides import fields_in_mirror, in_mirror
+from kinmo_models.reasoner.sides import fields_in_mirror, in_mirror, right_first
 from kinmo_models.reasoner.tokens import IGNORED, TextTokens
 from kinmo_models.reasoner.train import ReasonerWork, train_reasoner
 from kinmo_models.reasoner.worded import WordedEdit, draw_edits, read_edits, write_edits
@@ -166,6 +166,19 @@ def test_an_answer_shows_all_groups_and_so_many_pairs(place: Place):
     assert len(drawn) > 3
     whole = TextBatches(texts, tokens, small("data.pairs=15", "data.edits=0").data, 0)
     assert all((batch.tokens == tokens.end[0]).sum() == 22 * len(batch) for batch in whole.epoch(0))
+
+
+def test_the_side_that_an_instruction_names_first_is_read_as_the_left_one(place: Place):
+    texts = Texts(MotionStore.open(place.dataset, place.cache), "train", 80)
+    tokens = TextTokens.learn(texts.all_texts(), 600)
+    batches = TextBatches(texts, tokens, small("data.edits=1").data, 0)
+    named = []
+    for epoch in range(8):
+        for number in range(len(texts)):
+            said = tokens.decode(batches._drawn(epoch, number)[0]).splitlines()
+            named += [one for one in said if one.startswith("instruction:") and one != in_mirror(one)]
+    assert len(named) > 10
+    assert not any(map(right_first, named))
 
 
 def test_validation_looks_at_as_many_motions_as_it_may(place: Place):
