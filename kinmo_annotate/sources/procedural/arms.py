@@ -38,6 +38,9 @@ def raise_arm_front(stage: Stage) -> Phrases:
         f"raises the {side} arm to the front",
         f"lifts the {side} arm forward",
         f"holds the {side} arm out in front",
+        f"extends the {side} arm straight ahead",
+        f"brings the {side} arm up in front of the body",
+        f"lifts the {side} hand to shoulder height in front",
     )
 
 
@@ -50,6 +53,9 @@ def raise_arm_side(stage: Stage) -> Phrases:
         f"raises the {side} arm to the side",
         f"lifts the {side} arm sideways",
         f"stretches the {side} arm out to the side",
+        f"extends the {side} arm sideways",
+        f"raises the {side} hand out to the side",
+        f"spreads the {side} arm away from the body",
     )
 
 
@@ -66,6 +72,9 @@ def raise_arm_overhead(stage: Stage) -> Phrases:
         f"raises the {side} arm above the head",
         f"lifts the {side} hand overhead",
         f"reaches up with the {side} arm",
+        f"stretches the {side} arm up to the sky",
+        f"puts the {side} hand high up in the air",
+        f"extends the {side} arm straight up over the head",
     )
 
 
@@ -83,6 +92,9 @@ def raise_both_arms(stage: Stage) -> Phrases:
         f"raises both arms {names[which]} and lowers them",
         f"lifts both arms {names[which]}, then lets them down",
         f"holds both arms {names[which]} for a moment",
+        f"stretches both arms {names[which]}",
+        f"brings the two arms up {names[which]} and down again",
+        f"raises both hands {names[which]}, then drops them",
     )
 
 
@@ -98,12 +110,22 @@ def lower_arms(stage: Stage) -> Phrases:
     _back(stage, stage.pick(0.9, 1.5), *sides)
     stage.hold(0.4)
     if both:
-        return "lowers both arms", "lets both raised arms down", "starts with both arms up and lowers them"
+        return (
+            "lowers both arms",
+            "lets both raised arms down",
+            "starts with both arms up and lowers them",
+            "drops both arms to the sides",
+            "brings the two raised arms back down",
+            "takes down both arms that were held up",
+        )
     side = stage.side
     return (
         f"lowers the {side} arm",
         f"lets the raised {side} arm down",
         f"starts with the {side} arm up and lowers it",
+        f"drops the {side} arm to the side",
+        f"brings the raised {side} arm back down",
+        f"takes down the {side} arm that was held up",
     )
 
 
@@ -131,6 +153,9 @@ def wave(stage: Stage) -> Phrases:
         f"waves with the {side} hand",
         f"raises the {side} hand and waves",
         f"waves hello with the {side} arm",
+        f"waves one hand, the {side} one",
+        f"gives a friendly wave with the {side} hand",
+        f"moves the raised {side} hand from side to side to say hello",
     )
 
 
@@ -138,7 +163,14 @@ def wave(stage: Stage) -> Phrases:
 def wave_both(stage: Stage) -> Phrases:
     """Wave with both hands."""
     _wave(stage, (stage.side, stage.other), stage.times(2, 4))
-    return "waves with both hands", "raises both hands and waves", "waves both arms in the air"
+    return (
+        "waves with both hands",
+        "raises both hands and waves",
+        "waves both arms in the air",
+        "waves the two hands above the shoulders",
+        "gives a big wave with both arms",
+        "moves both raised hands from side to side",
+    )
 
 
 @kind
@@ -157,6 +189,9 @@ def punch(stage: Stage) -> Phrases:
         f"punches forward {often(count)} with the {side} hand",
         f"raises the fists and punches {often(count)} with the {side} arm",
         f"throws {COUNTS[count]} {'punch' if count == 1 else 'punches'} with the {side} fist",
+        f"hits forward with the {side} fist {often(count)}",
+        f"boxes with the {side} hand",
+        f"strikes out {often(count)} with the {side} fist",
     )
 
 
@@ -173,6 +208,9 @@ def reach_forward(stage: Stage) -> Phrases:
         f"reaches forward with the {side} hand",
         f"reaches out with the {side} arm and pulls the hand back",
         f"takes something from the front with the {side} hand",
+        f"stretches the {side} hand out for something ahead",
+        f"picks something up in front with the {side} hand",
+        f"extends the {side} hand to grab something and draws it back",
     )
 
 
@@ -201,6 +239,9 @@ def arm_circles(stage: Stage) -> Phrases:
         f"circles {what} {often(count)}",
         f"swings {what} around in circles",
         f"makes {COUNTS[count]} big circles with {what}",
+        f"rotates {what} {often(count)} in full circles",
+        f"turns {what} round and round like a windmill",
+        f"winds {what} around at the shoulder",
     )
 
 
@@ -219,6 +260,9 @@ def swing_arms(stage: Stage) -> Phrases:
         "swings both arms forward and back",
         f"swings the arms {often(count)}",
         "swings both arms back and forth",
+        "lets both arms swing forward and backward",
+        f"moves both arms to the front and to the back {often(count)}",
+        "swings the two arms together like a pendulum",
     )
 
 
@@ -234,6 +278,9 @@ def bend_elbow(stage: Stage) -> Phrases:
         f"bends the {side} elbow {often(count)}",
         f"does {COUNTS[count]} arm {'curl' if count == 1 else 'curls'} with the {side} arm",
         f"curls the {side} forearm up and lowers it",
+        f"flexes the {side} elbow and straightens it",
+        f"brings the {side} hand up to the shoulder {often(count)}",
+        f"folds the {side} forearm up and down",
     )
 
 
@@ -245,7 +292,14 @@ def clap(stage: Stage) -> Phrases:
     words = [Word("left_arm__right_arm", "together", count)]
     stage.cycle(stage.pick(0.42, 0.6), count, words, **arms(poses.CLAP_SHUT))
     stage.move(0.8, **_rest(stage))
-    return f"claps the hands {often(count)}", "claps in front of the chest", "raises both hands and claps"
+    return (
+        f"claps the hands {often(count)}",
+        "claps in front of the chest",
+        "raises both hands and claps",
+        "applauds",
+        f"beats the palms together {often(count)}",
+        "strikes one hand against the other in front",
+    )
 
 
 @kind
@@ -260,6 +314,9 @@ def cross_arms(stage: Stage) -> Phrases:
         "crosses the arms in front of the chest",
         "folds the arms and lets them down",
         "crosses both arms and opens them again",
+        "puts one arm over the other in front of the body",
+        "stands with the arms crossed for a moment",
+        "wraps both arms across the chest",
     )
 
 
@@ -274,6 +331,9 @@ def touch_head(stage: Stage) -> Phrases:
         f"touches the head with the {side} hand",
         f"puts the {side} hand on the head",
         f"brings the {side} hand up to the head",
+        f"lays the {side} hand on the head",
+        f"raises the {side} hand to the side of the head",
+        f"scratches the head with the {side} hand",
     )
 
 
@@ -287,6 +347,9 @@ def hands_on_hips(stage: Stage) -> Phrases:
         "puts both hands on the hips",
         "places the hands on the hips for a moment",
         "stands with hands on hips",
+        "rests both hands at the waist",
+        "sets both hands on the waist with the elbows out",
+        "brings the hands to the hips and waits",
     )
 
 
@@ -306,6 +369,9 @@ def push(stage: Stage) -> Phrases:
         "pushes forward with both hands",
         "pushes something away with both arms",
         "brings the hands to the chest and pushes forward",
+        "shoves something in front with the two hands",
+        "presses both hands forward against something",
+        "thrusts both hands ahead as if to move a heavy thing",
     )
 
 
@@ -329,4 +395,7 @@ def throw(stage: Stage) -> Phrases:
         f"throws something overhead with the {side} hand",
         f"throws a ball with the {side} arm",
         f"winds up and throws with the {side} hand",
+        f"hurls something forward with the {side} arm",
+        f"tosses a ball over the shoulder with the {side} hand",
+        f"pitches a ball with the {side} hand",
     )

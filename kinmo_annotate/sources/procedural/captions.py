@@ -13,33 +13,53 @@ import numpy as np
 
 from kinmo_annotate.sources.procedural.registry import Phrases
 
-_SUBJECTS: Final = ("a person", "someone", "the person", "a figure")
+_SUBJECTS: Final = (
+    "a person",
+    "someone",
+    "the person",
+    "a figure",
+    "a man",
+    "a woman",
+    "somebody",
+    "he",
+    "she",
+)
 _SLOW: Final = ("slowly {}", "{} at a slow pace", "{} in no hurry")
 _FAST: Final = ("quickly {}", "{} at a quick pace", "{} fast")
 
 _BY_TAG: Final = {
-    "DET": "a an the both each no another some",
-    "PRON": "someone something it they them",
-    "ADP": "with to in at on of for from above over by up along into around down",
-    "ADV": "then forward forwards backward ahead back again sideways afterwards first straight"
-    " overhead out together"
-    " quickly slowly low away once twice apart forth fast without on off where almost",
-    "ADJ": "left right raised high full big wide long short half slow quick upper lower",
+    "INTJ": "yes",
+    "DET": "a an the both each every no another some",
+    "PRON": "someone somebody something it they them he she",
+    "ADP": "with to in at on of for from above over by up along into around down across after against onto"
+    " toward until like",
+    "ADV": "then forward forwards backward ahead back again sideways afterwards first straight overhead"
+    " out together quickly slowly low away once twice apart forth fast without on off where almost"
+    " anywhere close far fro gently halfway round so still upward",
+    "ADJ": "left right raised high full big wide long short half slow quick upper lower bent deep even few"
+    " friendly heavy level little other possible several small",
     "NUM": "one two three four five six seven eight nine ten",
     "CCONJ": "and or",
-    "SCONJ": "as that while",
+    "SCONJ": "as if that while",
     "NOUN": "person figure arm hand leg foot knee head elbow body hip wrist shoulder chest floor sky moment"
-    " side front back place spot pace step turn quarter curve arc circle jump time way waist fist punch kick"
-    " hello ball chair seat belly squat jack air curl forearm lunge balance hurry middle",
+    " side front back place spot pace step turn quarter curve arc circle jump time way waist fist"
+    " punch kick hello ball chair seat belly squat jack air curl forearm lunge balance hurry middle"
+    " ceiling chin corner direction ear end ground height man woman palm part pendulum respect"
+    " soldier star stork thigh thing torso trunk windmill workout bend nod wave bow start",
     "VERB": "walk take step stop move jog run march make turn raise lift hold stretch reach wave clap cross"
-    " fold open touch put bring place stand push pull throw wind punch circle swing bend do start lower let"
-    " kick balance keep return lunge jump leap hop lean straighten twist rotate sway rock nod look tilt lay"
-    " sit get crouch squat come kneel go bow face curl",
+    " fold open touch put bring place stand push pull throw wind punch circle swing bend do start"
+    " lower let kick balance keep return lunge jump leap hop lean straighten twist rotate sway rock"
+    " nod look tilt lay sit get crouch squat come kneel go bow face curl agree applaud arch be beat"
+    " bounce bound box change dash draw drop duck extend flex follow gaze give grab hang hit hurl"
+    " incline leave pick pitch pivot press rest retreat reverse rise say scratch see set shoot shove"
+    " shuffle sidestep sink skip spin spread spring sprint stomp strike stroll thrust tip toss wait"
+    " warm wrap",
 }  # fmt: skip
 _LEMMAS: Final = {
     "feet": "foot", "does": "do", "goes": "go", "lets": "let", "is": "be", "jumping": "jump", "moves": "move",
     "leans": "lean", "makes": "make", "takes": "take", "raises": "raise", "places": "place", "waves": "wave",
-    "circles": "circle", "rotates": "rotate", "comes": "come", "balances": "balance", "lunges": "lunge",
+    "circles": "circle", "rotates": "rotate", "was": "be", "were": "be", "held": "hold", "moving": "move",
+    "sitting": "sit", "facing": "face", "comes": "come", "balances": "balance", "lunges": "lunge",
     "times": "time", "knees": "knee", "sides": "side", "curves": "curve",
 }  # fmt: skip
 _TABLE: Final = {word: tag for tag, words in reversed(_BY_TAG.items()) for word in words.split()}

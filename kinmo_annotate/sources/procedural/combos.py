@@ -6,7 +6,14 @@ from kinmo_annotate.sources.procedural import arms, legs, locomotion, trunk
 from kinmo_annotate.sources.procedural.registry import Action, Phrases, kind
 from kinmo_annotate.sources.procedural.stage import Stage, other
 
-_JOIN = ("{}, then {}", "{} and then {}", "first {}, afterwards {}")
+_JOIN = (
+    "{}, then {}",
+    "{} and then {}",
+    "first {}, afterwards {}",
+    "{}, after that {}",
+    "{} and afterwards {}",
+    "{}, and {} at the end",
+)
 
 
 def _both(stage: Stage, first: Action, second: Action) -> Phrases:

@@ -55,6 +55,9 @@ def kick(stage: Stage) -> Phrases:
         f"kicks forward with the {side} leg",
         f"kicks with the {side} foot",
         f"swings the {side} leg forward in a kick",
+        f"gives a kick to the front with the {side} foot",
+        f"strikes out with the {side} leg as if at a ball",
+        f"shoots the {side} foot up and forward",
     )
 
 
@@ -71,6 +74,9 @@ def knee_lift(stage: Stage) -> Phrases:
         f"lifts the {side} knee {often(count)}",
         f"raises the {side} knee up",
         f"brings the {side} knee up to the belly",
+        f"pulls the {side} knee up high",
+        f"picks up the {side} foot so that the thigh is level",
+        f"draws the {side} knee toward the chest {often(count)}",
     )
 
 
@@ -85,6 +91,9 @@ def side_leg_raise(stage: Stage) -> Phrases:
         f"raises the {side} leg to the side",
         f"lifts the {side} leg sideways",
         f"swings the {side} leg out to the side",
+        f"moves the {side} leg sideways off the ground",
+        f"stretches the {side} leg out sideways in the air",
+        f"spreads the {side} leg away from the other",
     )
 
 
@@ -101,6 +110,9 @@ def stand_on_one_leg(stage: Stage) -> Phrases:
         f"stands on the {support} leg",
         f"balances on the {support} leg with the arms out",
         f"lifts the {side} foot and keeps balance",
+        f"keeps still on one leg, the {support} one",
+        f"holds the {side} foot off the floor for a while",
+        f"stands like a stork on the {support} foot",
     )
 
 
@@ -136,6 +148,9 @@ def step_back_and_forth(stage: Stage) -> Phrases:
         f"steps {there} and {back} with the {side} foot",
         f"takes a step {there} with the {side} leg and returns",
         f"puts the {side} foot {there} and brings it back",
+        f"moves the {side} foot {there} and then {back} again",
+        f"sets one foot {there}, the {side} one, and returns",
+        f"makes a step {there} with the {side} foot and comes back to the start",
     )
 
 
@@ -155,6 +170,9 @@ def lunge(stage: Stage) -> Phrases:
         f"lunges forward with the {side} leg",
         f"makes a lunge on the {side} leg and comes back",
         f"steps into a lunge with the {side} foot",
+        f"takes a deep step forward onto the {side} leg",
+        f"steps far ahead with the {side} foot and sinks low",
+        f"does a forward lunge with the {side} leg in front",
     )
 
 
@@ -253,6 +271,9 @@ def jump_in_place(stage: Stage) -> Phrases:
         f"jumps {often(count)} in place",
         f"jumps up {often(count)}",
         f"does {COUNTS[count]} {'jump' if count == 1 else 'jumps'} on the spot",
+        f"leaps up into the air {often(count)}",
+        f"springs straight up {often(count)} with both feet",
+        "bounces up and down without moving away",
     )
 
 
@@ -265,6 +286,9 @@ def jump_forward(stage: Stage) -> Phrases:
         f"jumps forward {often(count)}",
         f"leaps ahead {often(count)} with both feet",
         f"makes {COUNTS[count]} long {'jump' if count == 1 else 'jumps'} forward",
+        f"springs forward {often(count)} off both feet",
+        f"jumps ahead {often(count)} as far as possible",
+        f"bounds to the front {often(count)} with both feet together",
     )
 
 
@@ -289,6 +313,9 @@ def hop(stage: Stage) -> Phrases:
         f"hops {often(count)} on the {support} leg",
         f"hops on the {support} foot",
         f"jumps on one leg, the {support} one",
+        f"bounces on the {support} leg {often(count)}",
+        f"skips on one foot, the {support} one",
+        f"does {COUNTS[count]} small jumps with the {free} foot off the ground",
     )
 
 
@@ -328,4 +355,7 @@ def jumping_jacks(stage: Stage) -> Phrases:
         f"does {COUNTS[count]} jumping jacks",
         "does jumping jacks",
         "jumps with feet apart and arms up, then together again",
+        "does star jumps",
+        "spreads arms and legs with every jump",
+        "warms up by jumping with arms and legs apart and together",
     )

@@ -23,7 +23,14 @@ def walk_forward(stage: Stage, steps: int = 0) -> Phrases:
             swing=stage.sized(20, 32),
         ),
     )
-    return "walks forward", f"takes {COUNTS[steps]} steps forward", "walks straight ahead and stops"
+    return (
+        "walks forward",
+        f"takes {COUNTS[steps]} steps forward",
+        "walks straight ahead and stops",
+        "strolls ahead at an even pace",
+        f"goes {COUNTS[steps]} paces to the front",
+        "moves forward on foot",
+    )
 
 
 @kind
@@ -41,7 +48,14 @@ def walk_backward(stage: Stage) -> Phrases:
             swing=stage.sized(16, 22),
         ),
     )
-    return "walks backward", f"takes {COUNTS[steps]} steps back", "slowly walks back without turning"
+    return (
+        "walks backward",
+        f"takes {COUNTS[steps]} steps back",
+        "slowly walks back without turning",
+        "steps backward several times",
+        f"backs away {COUNTS[steps]} steps",
+        "retreats while facing forward",
+    )
 
 
 @kind
@@ -64,6 +78,9 @@ def sidestep(stage: Stage) -> Phrases:
         f"steps sideways to the {side}",
         f"takes side steps to the {side}",
         f"moves to the {side} with side steps",
+        f"shuffles sideways to the {side}",
+        f"goes {side} step by step with the body facing forward",
+        f"sidesteps to the {side}",
     )
 
 
@@ -85,7 +102,14 @@ def run_forward(stage: Stage) -> Phrases:
             run=True,
         ),
     )
-    return "runs forward", "jogs straight ahead and stops", "runs ahead"
+    return (
+        "runs forward",
+        "jogs straight ahead and stops",
+        "runs ahead",
+        "sprints forward a short way",
+        "dashes ahead",
+        f"jogs {COUNTS[steps]} steps to the front",
+    )
 
 
 @kind
@@ -109,6 +133,9 @@ def walk_and_turn(stage: Stage) -> Phrases:
         f"walks forward and turns {side}",
         f"walks ahead, turns to the {side} and walks on",
         f"walks and makes a turn to the {side}",
+        f"goes ahead, takes a corner to the {side} and goes on",
+        f"changes direction to the {side} while walking",
+        f"walks, turning off to the {side} halfway",
     )
 
 
@@ -132,6 +159,9 @@ def walk_in_curve(stage: Stage) -> Phrases:
         f"walks in a curve to the {side}",
         f"walks along an arc that bends to the {side}",
         f"walks forward in a wide curve to the {side}",
+        f"follows a bend to the {side}",
+        f"walks part of a circle to the {side}",
+        f"goes round in an arc to the {side}",
     )
 
 
@@ -152,7 +182,14 @@ def march_in_place(stage: Stage) -> Phrases:
             swing=stage.sized(20, 34),
         ),
     )
-    return "marches in place", "walks on the spot with high knees", f"takes {COUNTS[steps]} steps in place"
+    return (
+        "marches in place",
+        "walks on the spot with high knees",
+        f"takes {COUNTS[steps]} steps in place",
+        "stomps on the spot like a soldier",
+        "lifts the knees in turn without going anywhere",
+        "steps on the spot",
+    )
 
 
 @kind
@@ -163,7 +200,14 @@ def turn_in_place(stage: Stage) -> Phrases:
         stage,
         Gait(side, steps, 0.50, turn=SIGN[side] * deg(stage.pick(70, 105)), swing=4.0, lift=0.07, heel=14.0),
     )
-    return f"turns to the {side}", f"turns {side} in place", f"makes a quarter turn to the {side}"
+    return (
+        f"turns to the {side}",
+        f"turns {side} in place",
+        f"makes a quarter turn to the {side}",
+        f"rotates on the spot to the {side}",
+        f"faces {side} with a few small steps",
+        f"pivots to the {side}",
+    )
 
 
 @kind
@@ -178,6 +222,9 @@ def turn_around(stage: Stage) -> Phrases:
         f"turns around to the {side}",
         f"makes a half turn to the {side}",
         f"turns to the {side} to face back",
+        f"turns by half a circle to the {side}",
+        f"spins around over the {side} side to look the other way",
+        f"reverses direction on the spot, turning {side}",
     )
 
 
@@ -202,4 +249,7 @@ def walk_with_hand_up(stage: Stage) -> Phrases:
         f"raises the {side} hand and walks forward with the hand up",
         f"walks forward holding the {side} hand up",
         f"lifts the {side} hand, walks ahead and lowers it",
+        f"walks along with the {side} arm in the air",
+        f"goes forward, keeping the {side} hand high",
+        f"takes some steps with the {side} hand raised",
     )

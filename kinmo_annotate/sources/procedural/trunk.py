@@ -27,6 +27,9 @@ def bow(stage: Stage, once: bool = False) -> Phrases:
         f"bows {often(count)}",
         f"bows forward {often(count)} and comes up again",
         f"bends forward at the hips {often(count)}",
+        f"takes a deep bow {often(count)}",
+        f"leans the upper body forward and straightens {often(count)}",
+        f"lowers the head and chest in respect {often(count)}",
     )
 
 
@@ -42,6 +45,9 @@ def lean_side(stage: Stage) -> Phrases:
         f"leans to the {side}",
         f"bends sideways to the {side} and straightens up",
         f"leans over to the {side} side and comes back",
+        f"tips the upper body over to the {side}",
+        f"does a side bend to the {side}",
+        f"stretches by bending the trunk to the {side} side",
     )
 
 
@@ -51,7 +57,14 @@ def lean_back(stage: Stage) -> Phrases:
     stage.move(1.1, pitch=-deg(stage.sized(28, 38)), shift_forward=0.07, head_pitch=stage.level - deg(6))
     stage.hold(stage.pick(0.2, 0.6))
     stage.move(1.0, pitch=stage.upright, shift_forward=0.0, head_pitch=stage.level)
-    return "leans back", "leans backward and straightens up", "bends the body backward and comes back"
+    return (
+        "leans back",
+        "leans backward and straightens up",
+        "bends the body backward and comes back",
+        "arches the back and returns",
+        "tips the upper body backward",
+        "bends over backward a little",
+    )
 
 
 @kind
@@ -71,11 +84,17 @@ def twist(stage: Stage) -> Phrases:
             f"twists the upper body to the {side} and then to the {stage.other}",
             f"rotates the shoulders {side} and then {stage.other}",
             f"twists {side} and {stage.other} at the waist",
+            f"turns the trunk {side} and {stage.other} with the feet still",
+            f"rotates the torso to the {side}, then to the {stage.other}",
+            f"winds the upper body from the {side} to the {stage.other}",
         )
     return (
         f"twists the upper body to the {side}",
         f"rotates the shoulders to the {side} and back",
         f"twists to the {side} at the waist",
+        f"turns the trunk to the {side} with the feet still",
+        f"rotates the torso to the {side} and comes back",
+        f"winds the upper body round to the {side}",
     )
 
 
@@ -99,6 +118,9 @@ def sway(stage: Stage) -> Phrases:
         "sways from side to side",
         f"sways {often(count)} from side to side",
         "rocks the upper body left and right",
+        "swings the body gently left and right",
+        f"rocks to and fro sideways {often(count)}",
+        "leans left and right in turn",
     )
 
 
@@ -114,7 +136,14 @@ def nod(stage: Stage) -> Phrases:
         head_pitch=stage.level + deg(stage.sized(24, 34)),
     )
     stage.hold(0.4)
-    return f"nods {often(count)}", "nods the head", "nods the head up and down"
+    return (
+        f"nods {often(count)}",
+        "nods the head",
+        "nods the head up and down",
+        "says yes with the head",
+        f"moves the chin down and up {often(count)}",
+        "agrees with a nod",
+    )
 
 
 def _head(stage: Stage, **goal: Any) -> None:
@@ -128,14 +157,28 @@ def _head(stage: Stage, **goal: Any) -> None:
 def look_down(stage: Stage) -> Phrases:
     """Lower the head and raise it again."""
     _head(stage, head_pitch=stage.level + deg(stage.sized(28, 42)))
-    return "looks down", "lowers the head and raises it again", "looks down at the floor for a moment"
+    return (
+        "looks down",
+        "lowers the head and raises it again",
+        "looks down at the floor for a moment",
+        "drops the chin to the chest",
+        "bends the head forward to see the ground",
+        "hangs the head for a while",
+    )
 
 
 @kind
 def look_up(stage: Stage) -> Phrases:
     """Raise the head and lower it again."""
     _head(stage, head_pitch=stage.level - deg(stage.sized(28, 40)))
-    return "looks up", "raises the head and lowers it again", "looks up at the sky for a moment"
+    return (
+        "looks up",
+        "raises the head and lowers it again",
+        "looks up at the sky for a moment",
+        "tips the head back to see the ceiling",
+        "lifts the chin high",
+        "gazes upward",
+    )
 
 
 @kind
@@ -147,6 +190,9 @@ def tilt_head(stage: Stage) -> Phrases:
         f"tilts the head to the {side}",
         f"bends the head to the {side} side and back",
         f"lays the head to the {side}",
+        f"inclines the head sideways to the {side}",
+        f"drops the {side} ear toward the shoulder",
+        f"leans the head over to the {side}",
     )
 
 
@@ -168,7 +214,14 @@ def sit_down(stage: Stage) -> Phrases:
     """Sit down on a chair."""
     _nod_over(stage, stage.pick(1.2, 1.6), stage.sized(30, 42), **_SEAT, **arms(poses.LAP))
     stage.hold(stage.pick(0.5, 1.0))
-    return "sits down", "sits down on a chair", "lowers the body and sits"
+    return (
+        "sits down",
+        "sits down on a chair",
+        "lowers the body and sits",
+        "takes a seat",
+        "lowers the hips onto a seat",
+        "goes from standing to sitting",
+    )
 
 
 @kind
@@ -186,7 +239,14 @@ def stand_up(stage: Stage) -> Phrases:
         **arm("right", stage.rest["right"]),
     )
     stage.hold(0.4)
-    return "stands up", "gets up from a chair", "stands up from a seat"
+    return (
+        "stands up",
+        "gets up from a chair",
+        "stands up from a seat",
+        "rises from sitting",
+        "leaves the chair and stands",
+        "goes from sitting to standing",
+    )
 
 
 @kind
@@ -214,7 +274,14 @@ def crouch(stage: Stage, depth: float = 0.0) -> Phrases:
         **arm("left", stage.rest["left"]),
         **arm("right", stage.rest["right"]),
     )
-    return "crouches and stands up again", "bends the knees and crouches down", "squats down low and comes up"
+    return (
+        "crouches and stands up again",
+        "bends the knees and crouches down",
+        "squats down low and comes up",
+        "ducks down and rises again",
+        "gets down low with bent knees",
+        "lowers the body close to the ground and straightens up",
+    )
 
 
 def _heel(side: str, angle: float) -> Goals:
@@ -234,6 +301,9 @@ def kneel(stage: Stage) -> Phrases:
         f"kneels on the {side} knee",
         f"goes down on the {side} knee and gets up",
         f"steps back and kneels down on the {side} knee",
+        f"lowers the {side} knee to the floor and rises again",
+        f"sinks down until the {side} knee touches the ground",
+        f"takes a knee with the {side} leg",
     )
 
 
@@ -257,4 +327,7 @@ def squats(stage: Stage) -> Phrases:
         f"does {COUNTS[count]} squats",
         f"squats {often(count)} with the arms stretched forward",
         "does squats",
+        f"bends and stretches the knees {often(count)}, arms held out",
+        f"goes down and up {often(count)} as in a workout",
+        f"does {COUNTS[count]} deep knee bends",
     )
