@@ -25,6 +25,8 @@ class ModelConfig:
         decoder_layers: of the decoder.
         pooled: texts are encoded from the mean of their token features as well; for a language model that is
             a sentence encoder.
+        normed_tokens: the token features of a text are normalised, each by itself, before its transformer. Those
+            of MiniLM are small beside the encodings of their positions, which are else what is learned first.
         pooled_frames: motions are encoded from the mean and the largest of what each frame says by itself as
             well.
         heads: of attention.
@@ -39,6 +41,7 @@ class ModelConfig:
     text_layers: int = setting(6, least=1)
     decoder_layers: int = setting(6, least=1)
     pooled: bool = False
+    normed_tokens: bool = False
     pooled_frames: bool = False
     heads: int = setting(4, least=1)
     inner: int = setting(1024, least=8)

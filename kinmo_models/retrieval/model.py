@@ -33,16 +33,18 @@ class TextEncoder(nn.Module):
 
     def __init__(self, config: ModelConfig, token_width: int) -> None:
         super().__init__()
+        norm = nn.LayerNorm(token_width, elementwise_affine=False) if config.normed_tokens else nn.Identity()
+        self.norm: nn.Module = norm
         self.sequence = _encoder(config, token_width, config.text_layers)
         self.pooled: nn.Module | None = None
         if config.pooled:
-            norm = nn.LayerNorm(token_width, elementwise_affine=False)
-            self.pooled = nn.Sequential(norm, nn.Linear(token_width, config.width))
+            pooled_norm = nn.LayerNorm(token_width, elementwise_affine=False)
+            self.pooled = nn.Sequential(pooled_norm, nn.Linear(token_width, config.width))
 
     def forward(self, texts: Texts) -> Gaussian:
         """Encode the distinct texts of a batch."""
         tokens, lengths = texts.tokens, texts.lengths
-        encoded: Gaussian = self.sequence(tokens, lengths)
+        encoded: Gaussian = self.sequence(self.norm(tokens), lengths)
         if self.pooled is None:
             return encoded
         return Gaussian(encoded.mean + self.pooled(_means(tokens, lengths)), encoded.std)

@@ -1,4 +1,4 @@
-"""The page on search does what it says: its demo, its ten prompts, and the notebook."""
+"""The page on search does what it says: demo, prompts and notebook; and no prompt of a page is a caption."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import re
 import shlex
 from pathlib import Path
 
+import numpy as np
 import pytest
 from kinmo_cli import main
 from typer.testing import CliRunner
 
-from kinmo_annotate.sources.procedural.motions import make_motion
 from kinmo_annotate.sources.procedural.registry import KINDS
+from kinmo_annotate.sources.procedural.stage import Stage
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs/search.md").read_text("utf-8")
@@ -38,6 +39,15 @@ def demo_commands() -> list[list[str]]:
     return [shlex.split(line)[1:] for line in small.splitlines()]
 
 
+def wordings() -> set[str]:
+    """What the demo's captions say after their subject."""
+    said = set()
+    for kind in KINDS.values():
+        for seed in range(4):  # sides and counts
+            said |= set(kind(Stage(np.random.default_rng(seed))))
+    return said
+
+
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
     """Run the page's demo in a folder of its own: `motions`, the dataset `demo`, the model `run`."""
@@ -57,9 +67,25 @@ def demo(tmp_path_factory):
 
 def test_there_are_ten_prompts_and_none_is_a_caption():
     assert len(PROMPTS) == 10
-    phrases = {caption.text for n in range(len(KINDS)) for caption in make_motion(1, n).motion.captions}
-    said = {re.sub(r"^(a person|someone|the person|a figure) |\.$", "", phrase) for phrase in phrases}
-    assert not [prompt for prompt in PROMPTS for phrase in said if phrase in prompt]
+    assert not [prompt for prompt in PROMPTS for phrase in wordings() if phrase in prompt]
+
+
+def test_no_prompt_that_is_filmed_is_a_caption_whoever_does_it():
+    table = (ROOT / "docs/generate.md").read_text("utf-8").partition("| prompt | true of the film |")[2]
+    filmed = re.findall(r"^\| ([a-z ]+) \|", table.partition("\n\n")[0], re.MULTILINE)
+    filmed += [
+        line for line in (ROOT / "docs/demo-prompts.txt").read_text("utf-8").splitlines() if line[0] != "#"
+    ]
+    assert len(filmed) == 28
+    assert not {re.sub(r"^(a person|someone) ", "", prompt) for prompt in filmed} & wordings()
+
+
+def test_the_benchmarks_other_prompts_are_two_an_action_and_none_is_a_caption():
+    others = json.loads((ROOT / "benchmarks/search_prompts.json").read_text("utf-8"))
+    assert len(others) == 52
+    assert set(others) < set(KINDS)
+    assert all(len(set(said)) == 2 for said in others.values())
+    assert not {prompt for said in others.values() for prompt in said} & wordings()
 
 
 @pytest.mark.slow

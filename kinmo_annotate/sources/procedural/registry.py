@@ -9,7 +9,8 @@ import numpy as np
 
 from kinmo_annotate.sources.procedural.stage import Stage
 
-# An action plays on the stage and gives at least three ways to say what was done: "bows forward", ...
+# An action plays on the stage and gives at least three different ways to say what was done (six, if
+# you can: models learn words from them): "bows forward", ...
 Phrases = tuple[str, ...]
 Action = Callable[[Stage], Phrases]
 Kind = TypeVar("Kind", bound=Action)

@@ -51,6 +51,17 @@ def test_pooled_texts_carry_the_mean_of_their_tokens():
     torch.testing.assert_close(found.std, plain.std)
 
 
+def test_normed_tokens_are_heard_alike_however_large_they_are():
+    torch.manual_seed(0)
+    asked = texts(3, torch.arange(3))
+    louder = replace(asked, tokens=7.0 * asked.tokens)
+    encoder = TextEncoder(replace(SMALL, normed_tokens=True), 5).eval()
+    torch.testing.assert_close(encoder(louder).mean, encoder(asked).mean, atol=1e-3, rtol=1e-3)
+    assert not torch.allclose(
+        encoder.sequence(louder.tokens, louder.lengths).mean, encoder(asked).mean, atol=0.1
+    )
+
+
 def test_pooled_frames_carry_the_mean_and_the_largest_of_each_number():
     torch.manual_seed(0)
     model = RetrievalModel(replace(SMALL, pooled_frames=True), 5).eval()
