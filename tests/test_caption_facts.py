@@ -77,6 +77,12 @@ def test_what_the_motion_does_not_do_is_not_determined(lifts: Motion):
     assert report.as_dict()[SIDE] == {"right": 0, "of": 0, "share": None}
 
 
+def test_a_change_of_place_of_one_limb_alone_is_not_determined(lifts: Motion):
+    """Whether limbs cross is measured between two of them: nothing tells it of one."""
+    report = scored(lifts, "a person crosses the arms")
+    assert (report.captions, report.determined) == (1, 0)
+
+
 def test_a_side_is_asked_only_where_one_side_alone_moves(lifts: Motion):
     """A figure whose arms both rise: either may be said."""
     joints = lifts.joints.copy()

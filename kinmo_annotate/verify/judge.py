@@ -134,7 +134,7 @@ def _judge_action(evidence: Evidence, claim: Claim, action: str) -> Verdict:
         return _judge_count(evidence, claim, action, frames)
     if action in ("together", "alternate"):
         return _judge_together(evidence, field, action, frames)
-    if action in PLACES and (field, "up") in signals.values:
+    if action in PLACES and field_kind(field) == "pair" and (field, "up") in signals.values:
         verdict = _judge_place(signals, claim, action, frames)
         # the place of a pair is that of the whole limbs; where their tips are is another question
         return (

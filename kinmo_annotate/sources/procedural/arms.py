@@ -261,7 +261,7 @@ def swing_arms(stage: Stage) -> Phrases:
         f"swings the arms {often(count)}",
         "swings both arms back and forth",
         "lets both arms swing forward and backward",
-        f"moves both arms to the front and to the back {often(count)}",
+        f"swings the arms to and fro {often(count)}",
         "swings the two arms together like a pendulum",
     )
 

@@ -32,7 +32,7 @@ _BY_TAG: Final = {
     "DET": "a an the both each every no another some",
     "PRON": "someone somebody something it they them he she",
     "ADP": "with to in at on of for from above over by up along into around down across after against onto"
-    " toward until like",
+    " toward like",
     "ADV": "then forward forwards backward ahead back again sideways afterwards first straight overhead"
     " out together quickly slowly low away once twice apart forth fast without on off where almost"
     " anywhere close far fro gently halfway round so still upward",
@@ -45,15 +45,15 @@ _BY_TAG: Final = {
     " side front back place spot pace step turn quarter curve arc circle jump time way waist fist"
     " punch kick hello ball chair seat belly squat jack air curl forearm lunge balance hurry middle"
     " ceiling chin corner direction ear end ground height man woman palm part pendulum respect"
-    " soldier star stork thigh thing torso trunk windmill workout bend nod wave bow start",
+    " soldier music star stork thigh thing torso trunk windmill workout bend nod wave bow start",
     "VERB": "walk take step stop move jog run march make turn raise lift hold stretch reach wave clap cross"
     " fold open touch put bring place stand push pull throw wind punch circle swing bend do start"
     " lower let kick balance keep return lunge jump leap hop lean straighten twist rotate sway rock"
     " nod look tilt lay sit get crouch squat come kneel go bow face curl agree applaud arch be beat"
     " bounce bound box change dash draw drop duck extend flex follow gaze give grab hang hit hurl"
     " incline leave pick pitch pivot press rest retreat reverse rise say scratch see set shoot shove"
-    " shuffle sidestep sink skip spin spread spring sprint stomp strike stroll thrust tip toss wait"
-    " warm wrap",
+    " shuffle sidestep skip spin spread spring sprint stomp stride bob strike stroll thrust tip toss"
+    " wait warm wrap",
 }  # fmt: skip
 _LEMMAS: Final = {
     "feet": "foot", "does": "do", "goes": "go", "lets": "let", "is": "be", "jumping": "jump", "moves": "move",

@@ -148,7 +148,7 @@ def step_back_and_forth(stage: Stage) -> Phrases:
         f"steps {there} and {back} with the {side} foot",
         f"takes a step {there} with the {side} leg and returns",
         f"puts the {side} foot {there} and brings it back",
-        f"moves the {side} foot {there} and then {back} again",
+        f"takes one step {there} with the {side} foot and one step {back}",
         f"sets one foot {there}, the {side} one, and returns",
         f"makes a step {there} with the {side} foot and comes back to the start",
     )
@@ -171,8 +171,8 @@ def lunge(stage: Stage) -> Phrases:
         f"makes a lunge on the {side} leg and comes back",
         f"steps into a lunge with the {side} foot",
         f"takes a deep step forward onto the {side} leg",
-        f"steps far ahead with the {side} foot and sinks low",
-        f"does a forward lunge with the {side} leg in front",
+        f"makes a long low step onto the {side} foot",
+        f"does a deep lunge with the {side} leg in front",
     )
 
 
@@ -272,8 +272,8 @@ def jump_in_place(stage: Stage) -> Phrases:
         f"jumps up {often(count)}",
         f"does {COUNTS[count]} {'jump' if count == 1 else 'jumps'} on the spot",
         f"leaps up into the air {often(count)}",
-        f"springs straight up {often(count)} with both feet",
-        "bounces up and down without moving away",
+        f"springs straight up {often(count)}",
+        f"bounces on the spot {often(count)}",
     )
 
 

@@ -28,8 +28,8 @@ def walk_forward(stage: Stage, steps: int = 0) -> Phrases:
         f"takes {COUNTS[steps]} steps forward",
         "walks straight ahead and stops",
         "strolls ahead at an even pace",
-        f"goes {COUNTS[steps]} paces to the front",
-        "moves forward on foot",
+        f"walks {COUNTS[steps]} paces ahead",
+        "strides straight on",
     )
 
 
@@ -79,7 +79,7 @@ def sidestep(stage: Stage) -> Phrases:
         f"takes side steps to the {side}",
         f"moves to the {side} with side steps",
         f"shuffles sideways to the {side}",
-        f"goes {side} step by step with the body facing forward",
+        f"does a few side steps to the {side}",
         f"sidesteps to the {side}",
     )
 
@@ -133,7 +133,7 @@ def walk_and_turn(stage: Stage) -> Phrases:
         f"walks forward and turns {side}",
         f"walks ahead, turns to the {side} and walks on",
         f"walks and makes a turn to the {side}",
-        f"goes ahead, takes a corner to the {side} and goes on",
+        f"walks around a corner to the {side}",
         f"changes direction to the {side} while walking",
         f"walks, turning off to the {side} halfway",
     )
@@ -186,8 +186,8 @@ def march_in_place(stage: Stage) -> Phrases:
         "marches in place",
         "walks on the spot with high knees",
         f"takes {COUNTS[steps]} steps in place",
-        "stomps on the spot like a soldier",
-        "lifts the knees in turn without going anywhere",
+        "stomps on the spot",
+        "marches like a soldier without going anywhere",
         "steps on the spot",
     )
 
@@ -250,6 +250,6 @@ def walk_with_hand_up(stage: Stage) -> Phrases:
         f"walks forward holding the {side} hand up",
         f"lifts the {side} hand, walks ahead and lowers it",
         f"walks along with the {side} arm in the air",
-        f"goes forward, keeping the {side} hand high",
+        f"walks ahead, keeping the {side} hand high",
         f"takes some steps with the {side} hand raised",
     )

@@ -120,7 +120,7 @@ def sway(stage: Stage) -> Phrases:
         "rocks the upper body left and right",
         "swings the body gently left and right",
         f"rocks to and fro sideways {often(count)}",
-        "leans left and right in turn",
+        "sways as if to slow music",
     )
 
 
@@ -141,7 +141,7 @@ def nod(stage: Stage) -> Phrases:
         "nods the head",
         "nods the head up and down",
         "says yes with the head",
-        f"moves the chin down and up {often(count)}",
+        f"bobs the head {often(count)}",
         "agrees with a nod",
     )
 
@@ -280,7 +280,7 @@ def crouch(stage: Stage, depth: float = 0.0) -> Phrases:
         "squats down low and comes up",
         "ducks down and rises again",
         "gets down low with bent knees",
-        "lowers the body close to the ground and straightens up",
+        "makes the body small close to the ground",
     )
 
 
@@ -301,8 +301,8 @@ def kneel(stage: Stage) -> Phrases:
         f"kneels on the {side} knee",
         f"goes down on the {side} knee and gets up",
         f"steps back and kneels down on the {side} knee",
-        f"lowers the {side} knee to the floor and rises again",
-        f"sinks down until the {side} knee touches the ground",
+        f"goes on one knee, the {side} one",
+        f"rests on the {side} knee for a moment",
         f"takes a knee with the {side} leg",
     )
 
