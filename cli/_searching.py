@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 CacheOption = Annotated[
     Path | None, typer.Option("--cache", "--cache-dir", help="Root of the caches; else the user's.")
 ]
-_NAMES: Final = {"motions": "embeddings", "rows": "vector index"}
+_NAMES: Final = {"motions": "embeddings", "captions": "captions", "rows": "vector index"}
 
 
 @dataclass

@@ -45,6 +45,10 @@ def search(
         str | None,
         typer.Option(help="What train reasoner wrote: writes the sentences that --fields does not give."),
     ] = None,
+    captions: Annotated[
+        float,
+        typer.Option(min=0, help="How much it counts what is said of a motion; 0: the motion alone. Else 2."),
+    ] = 2.0,
     split: Annotated[list[str] | None, typer.Option(help="Of this split alone; may be repeated.")] = None,
     source: Annotated[list[str] | None, typer.Option(help="Of this source alone; may be repeated.")] = None,
     min_seconds: Annotated[float | None, typer.Option(min=0, help="Motions at least so long.")] = None,
@@ -59,6 +63,8 @@ def search(
     as_json: JsonOption = False,
 ) -> None:
     """Find the motions that a text describes, or that are like a motion; the most similar first.
+
+    A text is compared with the motions themselves and, where they have captions, with these (--captions).
 
     The index of a dataset is made when it is first searched, and made again when model or dataset changed.
 
@@ -78,7 +84,8 @@ def search(
         warn(found.note)
     where = Where(tuple(split or ()), tuple(source or ()), min_seconds, max_seconds)
     vectors = _encode(place, queries, _sentences(queries, fields, reasoner, as_json), level)
-    hits = found.search(vectors, top, where)
+    sentences = _captions_asked(place, found, queries, captions)
+    hits = found.search(vectors, top, where, sentences, captions)
     if picture is not None:
         _draw(place, found, queries[0], hits[0], picture)
     if as_json:
@@ -87,7 +94,10 @@ def search(
     for one, lines in zip(queries, hits, strict=True):
         _show(one, lines)
     note = f"of {len(found):,} motions; similarity is the cosine of the embeddings, -1 to 1"
-    console().print(note, style="dim")
+    more = (
+        f"; ordered by similarity + {captions:g} x captions, the cosine of the text and what is said of them"
+    )
+    console().print(note + (more if sentences is not None else ""), style="dim")
     if picture is not None:
         console().print(f"wrote {picture}", markup=False, soft_wrap=True)
 
@@ -155,6 +165,15 @@ def _encode(
     return retriever.encode_texts([query.text for query in queries], said, level)
 
 
+def _captions_asked(
+    place: Place, found: MotionIndex, queries: Sequence[Query], weight: float
+) -> NDArray[np.float32] | None:
+    """Give the texts' sentence embeddings, which the index compares with captions; None where none count."""
+    if not weight or found.captions is None or queries[0].joints is not None:
+        return None
+    return place.retriever.encode_sentences([query.text for query in queries])
+
+
 def _draw(place: Place, found: MotionIndex, query: Query, hits: Sequence[Hit], picture: Path) -> None:
     """Draw what was found; the poses come from the dataset's features."""
     from kinmo_annotate.render import Result, results_sheet
@@ -180,9 +199,12 @@ def _show(query: Query, hits: Sequence[Hit]) -> None:
     """Print a table of what was found."""
     from ._tables import add_row, new_table
 
-    table = new_table(query.label, ">", "motion", ">similarity", ">seconds", "split", "caption")
+    told = any(hit.caption_similarity is not None for hit in hits)
+    columns = ("similarity", "captions", "seconds") if told else ("similarity", "seconds")
+    table = new_table(query.label, ">", "motion", *(f">{name}" for name in columns), "split", "caption")
     for rank, hit in enumerate(hits, 1):
-        facts = (f"{hit.similarity:.3f}", f"{hit.seconds:.1f}", hit.split)
+        said = "" if hit.caption_similarity is None else f"{hit.caption_similarity:.3f}"
+        facts = (f"{hit.similarity:.3f}", *([said] if told else []), f"{hit.seconds:.1f}", hit.split)
         add_row(table, str(rank), hit.motion_id, *facts, hit.caption)
     console().print(table)
 

@@ -25,8 +25,8 @@ class ModelConfig:
         decoder_layers: of the decoder.
         pooled: texts are encoded from the mean of their token features as well; for a language model that is
             a sentence encoder.
-        normed_tokens: the token features of a text are normalised, each by itself, before its transformer. Those
-            of MiniLM are small beside the encodings of their positions, which are else what is learned first.
+        normed_tokens: the token features of a text are normalised, each by itself, before its transformer.
+            Those of MiniLM are small beside the encodings of their positions.
         pooled_frames: motions are encoded from the mean and the largest of what each frame says by itself as
             well.
         heads: of attention.

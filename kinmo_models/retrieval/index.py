@@ -4,6 +4,7 @@
       meta.json             format, the digests of model and dataset, counts, digests of the files below
       embeddings.npy        (n, d) float32 unit rows, memory-mapped
       motions.parquet       a row a motion: id, split, source, seconds, first caption
+      captions.npy          (n, D) float32: see captions.py; not there where no motion has a caption
       neighbours.faiss      only where there are many motions: see neighbours.py
 
 It is written in a hidden folder beside its place and then renamed. A build that was stopped goes on in that
@@ -33,6 +34,7 @@ from numpy.typing import NDArray
 from kinmo_annotate.schema.places import cache_folder
 from kinmo_annotate.schema.shards import DatasetError, atomic_write, sha256_of
 from kinmo_annotate.schema.skeleton import FPS
+from kinmo_models.retrieval.captions import WEIGHT, SentenceEncoder, candidates, order_anew, write_captions
 from kinmo_models.retrieval.neighbours import (
     EXACT_MOTIONS,
     FAISS_REMEDY,
@@ -48,20 +50,20 @@ if TYPE_CHECKING:
 META_NAME: Final = "meta.json"
 VECTORS_NAME: Final = "embeddings.npy"
 TABLE_NAME: Final = "motions.parquet"
+CAPTIONS_NAME: Final = "captions.npy"
 LISTS_NAME: Final = "neighbours.faiss"
 _PROGRESS_NAME: Final = "progress.json"
 _FORMAT: Final = "kinmo-index"
-_VERSION: Final = 1
+_VERSION: Final = 2  # 1 had no captions.npy
 _BATCH: Final = 256  # motions encoded at once
 _SAVED_EVERY: Final = 16  # batches
 _AGAIN: Final = "Make it again: kinmo index RUN DATASET."
 
-Progress = Callable[
-    [str, int], None
-]  # a stage ("motions" encoded, "rows" sorted into lists) and how many more
+# A stage ("motions" encoded, "captions" of motions, "rows" sorted into lists) and how many more.
+Progress = Callable[[str, int], None]
 
 
-class Encoder(Protocol):
+class Encoder(SentenceEncoder, Protocol):
     """What the index needs of a model: `Retriever` has it."""
 
     fingerprint: str
@@ -99,6 +101,7 @@ class Hit:
         split, source: as in the dataset.
         seconds: its length.
         caption: the first of its captions; empty where it has none.
+        caption_similarity: cosine between its captions and the text; None where that did not count.
     """
 
     row: int
@@ -108,6 +111,7 @@ class Hit:
     source: str
     seconds: float
     caption: str
+    caption_similarity: float | None = None
 
 
 @dataclass(slots=True)
@@ -119,6 +123,7 @@ class MotionIndex:
         meta: what meta.json says.
         vectors: (n, d) float32 unit rows, memory-mapped.
         table: motion_id, split, source, seconds, caption; a row a motion, in the order of the vectors.
+        captions: (n, D) what is said of each motion, memory-mapped; None where nothing is said of any.
         note: what a person should know about how it is searched; empty where there is nothing to say.
     """
 
@@ -126,6 +131,7 @@ class MotionIndex:
     meta: dict[str, Any]
     vectors: Vectors
     table: pa.Table
+    captions: Vectors | None = None
     note: str = ""
     _lists: InvertedLists | None = field(default=None, repr=False)
 
@@ -155,6 +161,7 @@ class MotionIndex:
         try:
             with (partial / TABLE_NAME).open("wb") as file:
                 pq.write_table(_describe(store), file, compression="zstd")
+            write_captions(retriever, store, partial / CAPTIONS_NAME, lambda more: tell("captions", more))
             _sort_into_lists(vectors, partial, tell)
             _write_meta(partial, retriever.fingerprint, store, vectors.shape)
             _move(partial, folder)
@@ -175,20 +182,34 @@ class MotionIndex:
         try:
             vectors = np.load(folder / VECTORS_NAME, mmap_mode="r", allow_pickle=False)
             table = pq.read_table(folder / TABLE_NAME)
+            said = CAPTIONS_NAME in meta["files"]
+            captions = np.load(folder / CAPTIONS_NAME, mmap_mode="r", allow_pickle=False) if said else None
         except (OSError, ValueError, pa.ArrowException):
             raise DatasetError(folder, "lacks a part, or a part of it is damaged", _AGAIN) from None
-        if vectors.shape != shape or vectors.dtype != np.float32 or table.num_rows != shape[0]:
+        counts = {table.num_rows} | (set() if captions is None else {len(captions)})
+        if vectors.shape != shape or vectors.dtype != np.float32 or counts != {shape[0]}:
             raise DatasetError(folder, "holds other counts than its meta.json says", _AGAIN)
         lists, note = _open_lists(folder, meta)
-        return cls(folder, meta, vectors, table, note, lists)
+        return cls(folder, meta, vectors, table, captions, note, lists)
 
-    def search(self, queries: Vectors, top: int = 10, where: Where | None = None) -> list[list[Hit]]:
+    def search(
+        self,
+        queries: Vectors,
+        top: int = 10,
+        where: Where | None = None,
+        sentences: Vectors | None = None,
+        weight: float = WEIGHT,
+    ) -> list[list[Hit]]:
         """Find the motions most similar to each query, the most similar first.
 
         Args:
             queries: (q, d) unit rows from the model that made the index.
             top: how many to find; fewer where fewer may be found.
             where: which may be found.
+            sentences: (q, D) unit sentence embeddings of the same texts (`Retriever.encode_sentences`): the
+                thousand most similar motions, or ten times `top`, are ordered by their similarity plus
+                `weight` times that of their captions. None leaves captions out.
+            weight: see `sentences`.
 
         Raises:
             DatasetError: the queries are of another width, or no motion passes.
@@ -198,11 +219,21 @@ class MotionIndex:
             reason = f"holds embeddings of width {self.vectors.shape[1]}, the query has {queries.shape[1]}"
             raise DatasetError(self.folder, reason, "Search with the model that made the index.")
         rows = self._passing(where or Where())
+        if sentences is None or self.captions is None or not weight:
+            return [self._hits(*line) for line in zip(*self._nearest(queries, top, rows), strict=True)]
+        hits = []
+        for line in zip(*self._nearest(queries, candidates(top), rows), sentences, strict=True):
+            similarities, found, sentence = line
+            order, alike = order_anew(similarities, found, self.captions, sentence, weight)
+            best = order[:top]
+            hits.append(self._hits(similarities[best], found[best], alike[best]))
+        return hits
+
+    def _nearest(self, queries: Vectors, top: int, rows: Rows | None) -> tuple[Vectors, Rows]:
+        """Similarities and rows (q, top) of the motions nearest to each query, of those that may be found."""
         if self._lists is None:
-            similarities, found = exact(self.vectors, queries, top, rows)
-        else:
-            similarities, found = self._lists.search(self.vectors, queries, top, rows)
-        return [self._hits(*line) for line in zip(similarities, found, strict=True)]
+            return exact(self.vectors, queries, top, rows)
+        return self._lists.search(self.vectors, queries, top, rows)
 
     def check_current(self, model: str, dataset: str | None) -> None:
         """Refuse to answer for another model, or for a later state of the dataset.
@@ -220,11 +251,13 @@ class MotionIndex:
         if dataset is not None and dataset != self.meta["dataset"]:
             raise DatasetError(self.folder, "was made before its dataset changed", again)
 
-    def _hits(self, similarities: Vectors, rows: Rows) -> list[Hit]:
+    def _hits(self, similarities: Vectors, rows: Rows, alike: Vectors | None = None) -> list[Hit]:
         records = self.table.take(pa.array(rows)).to_pylist()
+        unsaid = np.full(len(rows), np.nan, np.float32)
+        said = [None if np.isnan(one) else float(one) for one in (unsaid if alike is None else alike)]
         return [
-            Hit(row=int(row), similarity=float(cosine), **record)
-            for row, cosine, record in zip(rows, similarities, records, strict=True)
+            Hit(row=int(row), similarity=float(cosine), caption_similarity=caption, **record)
+            for row, cosine, record, caption in zip(rows, similarities, records, said, strict=True)
         ]
 
     def _passing(self, where: Where) -> Rows | None:
@@ -306,7 +339,7 @@ def is_current(folder: Path, model: str, dataset: str) -> bool:
         meta = read_meta(folder)
     except DatasetError:
         return False
-    return bool(meta["model"] == model and meta["dataset"] == dataset)
+    return bool((meta["model"], meta["dataset"], meta["version"]) == (model, dataset, _VERSION))
 
 
 def default_folder(model: str | Path, fingerprint: str, dataset: str) -> Path:
@@ -399,7 +432,7 @@ def _sort_into_lists(vectors: Vectors, partial: Path, tell: Progress) -> None:
 
 
 def _write_meta(partial: Path, model: str, store: MotionStore, shape: Sequence[int]) -> None:
-    names = (VECTORS_NAME, TABLE_NAME, LISTS_NAME)
+    names = (VECTORS_NAME, TABLE_NAME, CAPTIONS_NAME, LISTS_NAME)
     meta = {
         "format": _FORMAT,
         "version": _VERSION,

@@ -17,7 +17,7 @@ from kinmo_annotate.schema.skeleton import FIELDS, GROUP_NAMES
 from kinmo_models.data.batches import Texts
 from kinmo_models.data.statistics import Statistics
 from kinmo_models.data.tokens import TokenStore
-from kinmo_models.layers.language import LanguageModel
+from kinmo_models.layers.language import DEFAULT_NAME, LanguageModel
 from kinmo_models.retrieval.config import RetrievalConfig
 from kinmo_models.retrieval.model import LEVELS, RetrievalModel
 from kinmo_models.training.checkpoint import META, resolve_model
@@ -141,6 +141,24 @@ class Retriever:
                 vectors[places] = _unit(self._model.encode_text(*texts)[depth].mean)
         return vectors
 
+    def encode_sentences(self, texts: Sequence[str]) -> Vectors:
+        """Embed texts by the frozen sentence encoder alone, to compare them with captions.
+
+        Its space knows no motions. Models whose language model is no sentence encoder use all-MiniLM-L6-v2,
+        which comes with KinMo.
+
+        Args:
+            texts: n texts.
+
+        Returns:
+            (n, D) float32 unit rows.
+        """
+        language = self._sentence_encoder
+        if len(texts) >= _KEPT:
+            store = TokenStore.of(texts, language, self._cache_dir)
+            return store.sentences(store.ids(texts))
+        return _unit(torch.from_numpy(np.stack([tokens.mean(0) for tokens in language.encode(texts)])))
+
     def encode_latents(self, captions: Sequence[str], fields: Sequence[Mapping[str, str]]) -> Vectors:
         """Encode every text by itself, told by the coarser levels; see `RetrievalModel.text_latents`.
 
@@ -200,6 +218,11 @@ class Retriever:
             reason = f"is not the {language.name} that the model was trained with"
             raise TrainingError(language.name, reason, "Give the same language model, or train again.")
         return language
+
+    @cached_property
+    def _sentence_encoder(self) -> LanguageModel:
+        own = self._language
+        return own if own.name == DEFAULT_NAME else LanguageModel.open(device=self._device)
 
 
 class _TokenFeatures:

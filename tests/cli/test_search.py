@@ -30,6 +30,10 @@ class StandIn:
     def encode_motions(self, joints):
         return self.encode_features([joints_to_features(one) for one in joints])
 
+    def encode_sentences(self, texts):
+        """All texts are alike but for those that speak of a number."""
+        return np.array([[0.6, 0.8] if "number" in text else [1, 0] for text in texts], np.float32)
+
     def encode_texts(self, captions, fields=None, level=None):
         self.asked.append((captions, fields, level))
         return self.encode_motions([self.arm_motion(int(text.split()[-1])) for text in captions])
@@ -94,6 +98,18 @@ def test_json_says_it_all(search, run, dataset):
     assert (first["motion_id"], first["split"], first["source"]) == ("000007", "train", "made up")
     assert first["similarity"] == pytest.approx(1.0)
     assert first["seconds"] == pytest.approx(29 / 20)
+
+
+def test_what_is_said_of_motions_counts_unless_it_is_not_to(search):
+    captions = search("like number 7")
+    assert "+ 2 x captions" in " ".join(captions.stdout.split())
+    hit = json.loads(search("like number 7", "--top", "1", "--json").stdout)["queries"][0]["hits"][0]
+    assert hit["caption_similarity"] == pytest.approx(0.6)  # no caption speaks of a number
+    alone = search("like number 7", "--captions", "0")
+    assert "captions" not in alone.stdout
+    hit = json.loads(search("like number 7", "--captions", "0", "--json").stdout)["queries"][0]["hits"][0]
+    assert hit["caption_similarity"] is None
+    assert search("like number 7", "--captions", "-1").exit_code == 2
 
 
 def test_filters(search):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -33,6 +34,9 @@ class Encoder:
         self.seen += len(features)
         rows = np.stack([motion[:, :WIDTH].mean(axis=0) for motion in features])
         return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+    def encode_sentences(self, texts):
+        return np.stack([np.eye(4, dtype=np.float32)[len(text) % 4] for text in texts])
 
 
 class Store:
@@ -67,6 +71,31 @@ def test_a_motion_finds_itself_first(built):
     )
     assert [hit.similarity for hit in rest] == sorted((hit.similarity for hit in rest), reverse=True)
     assert len(rest) == 4
+
+
+def test_captions_order_anew_where_a_text_is_compared_with_them(built):
+    query, sentence = query_of(7), np.eye(4, dtype=np.float32)[[len("motion 12 [bold]") % 4]]
+    alone = built.search(query, top=50)[0]
+    assert {hit.caption_similarity for hit in alone} == {None}
+    found = built.search(query, top=50, sentences=sentence, weight=3.0)[0]
+    assert {hit.motion_id for hit in found} == {hit.motion_id for hit in alone}
+    said = [hit.similarity + 3 * hit.caption_similarity for hit in found if hit.caption]
+    assert said == sorted(said, reverse=True)
+    assert found[0].caption_similarity == 1.0
+    assert next(hit for hit in found if not hit.caption).caption_similarity is None
+    assert built.search(query, top=50, sentences=sentence, weight=0)[0] == alone
+    few = built.search(query, top=3, sentences=sentence, weight=3.0, where=Where(splits=("test",)))[0]
+    assert [hit.split for hit in few] == ["test"] * 3
+    assert few == [hit for hit in found if hit.split == "test"][:3]
+
+
+def test_an_index_without_captions_is_searched_by_the_motions_alone(tmp_path):
+    store = Store(5)
+    store.texts = [SimpleNamespace(captions=())] * 5
+    index = MotionIndex.build(Encoder(), store, tmp_path / "index")
+    assert index.captions is None
+    sentence = np.eye(4, dtype=np.float32)[:1]
+    assert index.search(query_of(3), top=1, sentences=sentence)[0][0].motion_id == "000003"
 
 
 def test_several_queries_at_once(built):
@@ -118,6 +147,7 @@ def test_a_query_of_another_model_is_refused(built):
 
 def test_what_is_written_is_all_there_is(built):
     assert sorted(path.name for path in built.folder.iterdir()) == [
+        "captions.npy",
         "embeddings.npy",
         "meta.json",
         "motions.parquet",
@@ -132,6 +162,9 @@ def test_an_index_knows_what_it_was_made_of(built):
     assert not is_current(built.folder, "model-2", "dataset-1")
     assert not is_current(built.folder, "model-1", "dataset-2")
     assert not is_current(built.folder.parent, "model-1", "dataset-1")
+    meta = json.loads((built.folder / "meta.json").read_text())
+    (built.folder / "meta.json").write_text(json.dumps(meta | {"version": 1}))  # it had no captions
+    assert not is_current(built.folder, "model-1", "dataset-1")
 
 
 def test_an_older_index_is_replaced_and_other_folders_are_not(built, tmp_path):
@@ -157,9 +190,10 @@ def test_a_stopped_build_goes_on_and_another_begins_anew(tmp_path, monkeypatch, 
         MotionIndex.build(Encoder(), Store(50), tmp_path / "index", stop)
     encoder, told = Encoder("model-2" if other else "model-1"), []
     store = Store(50)
-    index = MotionIndex.build(encoder, store, tmp_path / "index", lambda stage, more: told.append(more))
+    index = MotionIndex.build(encoder, store, tmp_path / "index", lambda *more: told.append(more))
     assert encoder.seen == (51 if other else 31)  # one motion tells the width
-    assert sum(told) == 50
+    for stage in ("motions", "captions"):
+        assert sum(more for what, more in told if what == stage) == 50
     np.testing.assert_allclose(
         index.vectors, Encoder().encode_features([store.features(i) for i in range(50)])
     )

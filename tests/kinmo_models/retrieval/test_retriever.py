@@ -64,6 +64,14 @@ def test_a_text_is_encoded_alike_alone_and_among_many(retriever):
         np.testing.assert_allclose(retriever.encode_texts([captions[place]])[0], together[place], atol=1e-5)
 
 
+def test_sentences_are_compared_without_the_model_alike_whether_few_or_many(retriever):
+    texts = ["a person claps", "someone applauds", *(f"a person walks {number} steps" for number in range(70))]
+    few, many = retriever.encode_sentences(texts[:3]), retriever.encode_sentences(texts)
+    np.testing.assert_allclose(np.linalg.norm(many, axis=1), 1, atol=1e-5)
+    np.testing.assert_allclose(few, many[:3], atol=2e-3)  # on disk they are half precision
+    assert many[0] @ many[1] > many[0] @ many[2]
+
+
 def test_without_a_level_the_finest_that_there_are_texts_for(retriever):
     fields = [dict.fromkeys(FIELDS, "Both move.")]
     np.testing.assert_array_equal(retriever.encode_texts(["x"]), retriever.encode_texts(["x"], level="G"))
