@@ -1,10 +1,11 @@
 """How many of the ten prompts of docs/search.md find the right action first, after the demo of that page.
 
 Run: python benchmarks/bench_prompts.py [--work FOLDER]
-Runs the demo's commands as they are written there (minutes on two cores), then each prompt, then those of
-search_prompts.json: two for each of 52 actions, worded by somebody who had not read the captions. Prints what
-was found, and ends with exit code 1 where fewer than nine of the ten are right. A folder named with --work is
-kept, and what is finished in it is not done again. One thread each, so that the figures repeat.
+Runs the demo's commands as they are written there (minutes on two cores), then each prompt of
+search_prompts.json, two for each of 52 actions that were worded without a look at the captions, then the ten;
+by the motions alone and with what is said of them. Prints what was found, and ends with exit code 1 where
+fewer than nine of the ten are right with both. A folder named with --work is kept, and what is finished in it
+is not done again. One thread each, so that the figures repeat.
 """
 
 from __future__ import annotations
@@ -45,18 +46,18 @@ def kinmo(work: Path, words: list[str], **options: object) -> subprocess.Complet
     return subprocess.run(command, cwd=work, check=True, text=True, **options)  # type: ignore[call-overload,no-any-return]
 
 
-def ask(work: Path, asked: dict[str, set[str]]) -> int:
+def ask(work: Path, asked: dict[str, set[str]], *options: str) -> int:
     """Search the demo for each prompt; print what was found first, and give how many are of a right kind."""
     truth = (work / "motions/truth.jsonl").read_text("utf-8").splitlines()
     kinds = {row["motion_id"]: row["kind"] for row in map(json.loads, truth)}
-    words = ["search", "-", "--model", "run", "--index", "demo", "--top", "1", "--json"]
+    words = ["search", "-", "--model", "run", "--index", "demo", "--top", "1", "--json", *options]
     answer = kinmo(work, words, input="\n".join(asked), stdout=subprocess.PIPE)
     right = 0
     for one in json.loads(answer.stdout)["queries"]:
         found = kinds[one["hits"][0]["motion_id"]]
         right += found in asked[one["query"]]
         print(f"{'right' if found in asked[one['query']] else 'WRONG':<6} {one['query']}: {found}")
-    print(f"{right} of {len(asked)} right")
+    print(f"{right} of {len(asked)} right {' '.join(options)}\n")
     return right
 
 
@@ -72,11 +73,10 @@ def main() -> int:
         for words in demo_commands(page):
             if words[:2] != ["data", "demo"] or not (work / words[2]).exists():
                 kinmo(work, words)
-        right = ask(work, prompts(page))
-        print()
-        ask(
-            work, {prompt: {kind} for kind, said in json.loads(OTHERS.read_text()).items() for prompt in said}
-        )
+        others = {prompt: {kind} for kind, said in json.loads(OTHERS.read_text()).items() for prompt in said}
+        for asked in (others, prompts(page)):
+            ask(work, asked, "--captions", "0")
+            right = ask(work, asked)
     return 0 if right >= LEAST else 1
 
 

@@ -2,7 +2,8 @@
 
 What a caption determines is what the reader of claims finds in it and the fact check finds in the motion: the
 caption "a person waves with the left hand" may be read as two arms that wave, and the motion leaves one of
-them. Such a fact is a group with an action. Of the sentences it is asked
+them. Such a fact is a group with an action. What goes up or down without a word of a leg is the body: in a
+jump its rising would else pass for that of the feet. Of the sentences it is asked
 
     part        whether the group's sentence says that it moves
     side        whether it says this of this side, and not of the other; of facts with a side, where the
@@ -15,6 +16,7 @@ A sentence that says nothing of the fact is wrong. When and how often is not ask
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
@@ -32,6 +34,8 @@ PART: Final = "part"
 SIDE: Final = "side"
 DIRECTION: Final = "direction"
 QUESTIONS: Final = (PART, SIDE, DIRECTION)
+_OF_THE_BODY: Final = frozenset({"lift", "lower"})
+_LEG_WORDS: Final = re.compile(r"\b(legs?|knees?|foot|feet|thighs?|ankles?|heels?|toes?)\b", re.IGNORECASE)
 
 
 class Fact(NamedTuple):
@@ -115,9 +119,16 @@ def determined(evidence: Evidence, caption: str) -> list[Fact]:
         Fact(group, frozenset(actions))
         for group in GROUP_NAMES
         for claim in _movements(group, caption)
-        if (actions := [one for one in claim.actions if _does(evidence, group, one)])
+        if not _is_of_the_body(claim, caption)
+        and (actions := [one for one in claim.actions if _does(evidence, group, one)])
     ]
     return list(dict.fromkeys(facts))
+
+
+def _is_of_the_body(claim: Claim, caption: str) -> bool:
+    """Whether a claim on a leg reads "comes up" or "goes down" of a caption that names no leg."""
+    by_leg = field_kind(claim.about) == "leg" and not _OF_THE_BODY.isdisjoint(claim.actions)
+    return by_leg and not _LEG_WORDS.search(caption)
 
 
 def _score(report: CaptionReport, evidence: Evidence, caption: str, told: Mapping[str, str]) -> None:

@@ -65,7 +65,11 @@ def test_a_text_is_encoded_alike_alone_and_among_many(retriever):
 
 
 def test_sentences_are_compared_without_the_model_alike_whether_few_or_many(retriever):
-    texts = ["a person claps", "someone applauds", *(f"a person walks {number} steps" for number in range(70))]
+    texts = [
+        "a person claps",
+        "someone applauds",
+        *(f"a person walks {number} steps" for number in range(70)),
+    ]
     few, many = retriever.encode_sentences(texts[:3]), retriever.encode_sentences(texts)
     np.testing.assert_allclose(np.linalg.norm(many, axis=1), 1, atol=1e-5)
     np.testing.assert_allclose(few, many[:3], atol=2e-3)  # on disk they are half precision
