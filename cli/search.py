@@ -186,13 +186,19 @@ def _draw(place: Place, found: MotionIndex, query: Query, hits: Sequence[Hit], p
         Result(
             hit.motion_id,
             features_to_joints(place.store.features(hit.row)),
-            f"similarity {hit.similarity:.3f}   {hit.seconds:.1f} s   {hit.split}",
+            f"{_grounds(hit)}   {hit.seconds:.1f} s   {hit.split}",
             hit.caption,
         )
         for hit in hits[:MAX_RESULTS]
     ]
     subtitle = f"the {len(results)} most similar of {len(found):,} motions"
     results_sheet(results, picture, query.label, subtitle)
+
+
+def _grounds(hit: Hit) -> str:
+    """Say what a motion was found for."""
+    said = "" if hit.caption_similarity is None else f"   captions {hit.caption_similarity:.3f}"
+    return f"similarity {hit.similarity:.3f}{said}"
 
 
 def _show(query: Query, hits: Sequence[Hit]) -> None:
