@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 # Of 0.5, 1 and 2 this found the most of the prompts of benchmarks/bench_prompts.py, whatever the training.
 WEIGHT: Final = 2.0
-_BATCH: Final = 4096  # motions whose captions are encoded at once
+_BATCH: Final = 32_768  # motions whose captions are encoded at once: the cache is opened anew for each
 _LEAST: Final = 1000  # motions at least are ordered anew, however few are asked for
 _TIMES: Final = 10  # so many times those that are asked for
 

@@ -25,7 +25,7 @@ def store_of(*said):
     return SimpleNamespace(texts=[SimpleNamespace(captions=tuple(map(Caption, one))) for one in said])
 
 
-@pytest.mark.parametrize("batch", [1, 2, 4096])
+@pytest.mark.parametrize("batch", [1, 2, 32_768])
 def test_a_motion_has_the_mean_of_its_captions_and_one_without_has_zeros(tmp_path, monkeypatch, batch):
     monkeypatch.setattr(captions_module, "_BATCH", batch)
     told = []
