@@ -46,9 +46,9 @@ def search(
         typer.Option(help="What train reasoner wrote: writes the sentences that --fields does not give."),
     ] = None,
     captions: Annotated[
-        float,
+        float | None,
         typer.Option(min=0, help="How much it counts what is said of a motion; 0: the motion alone. Else 2."),
-    ] = 2.0,
+    ] = None,
     split: Annotated[list[str] | None, typer.Option(help="Of this split alone; may be repeated.")] = None,
     source: Annotated[list[str] | None, typer.Option(help="Of this source alone; may be repeated.")] = None,
     min_seconds: Annotated[float | None, typer.Option(min=0, help="Motions at least so long.")] = None,
@@ -70,6 +70,7 @@ def search(
 
     Example: [bold]kinmo search "a person waves with the left hand" --model run --index dataset[/bold]
     """
+    from kinmo_models.retrieval.captions import WEIGHT
     from kinmo_models.retrieval.index import Where
 
     from ._queries import doubts, read_queries
@@ -84,8 +85,9 @@ def search(
         warn(found.note)
     where = Where(tuple(split or ()), tuple(source or ()), min_seconds, max_seconds)
     vectors = _encode(place, queries, _sentences(queries, fields, reasoner, as_json), level)
-    sentences = _captions_asked(place, found, queries, captions)
-    hits = found.search(vectors, top, where, sentences, captions)
+    weight = WEIGHT if captions is None else captions
+    sentences = _captions_asked(place, found, queries, weight)
+    hits = found.search(vectors, top, where, sentences, weight)
     if picture is not None:
         _draw(place, found, queries[0], hits[0], picture)
     if as_json:
@@ -94,9 +96,7 @@ def search(
     for one, lines in zip(queries, hits, strict=True):
         _show(one, lines)
     note = f"of {len(found):,} motions; similarity is the cosine of the embeddings, -1 to 1"
-    more = (
-        f"; ordered by similarity + {captions:g} x captions, the cosine of the text and what is said of them"
-    )
+    more = f"; ordered by similarity + {weight:g} x captions, the cosine of the text and what is said of them"
     console().print(note + (more if sentences is not None else ""), style="dim")
     if picture is not None:
         console().print(f"wrote {picture}", markup=False, soft_wrap=True)

@@ -18,7 +18,7 @@ from kinmo_models.retrieval.neighbours import Rows, Vectors
 if TYPE_CHECKING:
     from kinmo_models.data.motions import MotionStore
 
-# Of 0.5, 1 and 2 this found the most of the prompts of benchmarks/bench_prompts.py, whatever the training.
+# Of 0.5, 1 and 2 this found most prompts of benchmarks/bench_prompts.py over six trainings: docs/search.md.
 WEIGHT: Final = 2.0
 _BATCH: Final = 32_768  # motions whose captions are encoded at once: the cache is opened anew for each
 _LEAST: Final = 1000  # motions at least are ordered anew, however few are asked for

@@ -185,6 +185,7 @@ class Asker:
         self._reserved_usd = 0.0
         self._characters_counted = 0  # of requests whose tokens the endpoint told
         self._outputs_counted = 0
+        self._most_per_character = self._most_output = 0.0  # tokens of the dearest so far
         self._silent_since: float | None = None  # since when requests end without an answer
         self._answered_at = -math.inf
         self._refused_in_row = 0
@@ -273,7 +274,7 @@ class Asker:
         wait = self._pace.wait(sum(tokens), now)
         if wait > 0:
             return min(wait, soonest)
-        usd = self._price.cost(tokens[0], 0, tokens[1]) if self._price else 0.0
+        usd = self._price.cost(*self._most_tokens(job, tokens)) if self._price else 0.0
         if not self._affordable(usd):
             return soonest
         heapq.heappop(self._ready)
@@ -286,9 +287,7 @@ class Asker:
 
     def _affordable(self, usd: float) -> bool:
         """Tell whether the budget has room for one more; where nothing is in flight either, asking ends."""
-        if self._budget_usd is None:
-            return True
-        if self._answers.spent_usd + self._reserved_usd + usd <= self._budget_usd:
+        if self._budget_usd is None or self._answers.spent_usd + self._reserved_usd + usd <= self._budget_usd:
             return True
         if not self._pace.in_flight:
             reason = f"the budget of ${self._budget_usd:g} is used up (${self._answers.spent_usd:.4f} paid)"
@@ -303,6 +302,11 @@ class Asker:
             return characters / _CHARACTERS_PER_TOKEN, _FIRST_OUTPUT_TOKENS
         per_character = t.input_tokens / max(1, self._characters_counted)
         return characters * per_character, t.output_tokens / max(1, self._outputs_counted)
+
+    def _most_tokens(self, job: _Job, expected: tuple[float, float]) -> tuple[float, int, float]:
+        """Tokens in, cached and out that a budget keeps free for a request: as the dearest before it took."""
+        most_in = job.request.characters * self._most_per_character
+        return max(expected[0], most_in), 0, max(expected[1], self._most_output)
 
     async def _send(self, job: _Job, reserved_usd: float, tokens: float) -> None:
         loop = asyncio.get_running_loop()
@@ -455,6 +459,8 @@ class Asker:
         t.cached_tokens += cached
         self._characters_counted += job.request.characters if tokens_in else 0
         self._outputs_counted += 1 if tokens_out else 0
+        self._most_per_character = max(self._most_per_character, tokens_in / max(1, job.request.characters))
+        self._most_output = max(self._most_output, tokens_out)
         usd = self._usd(job, tokens_in, cached, tokens_out)
         if usd is not None and t.usd is not None:
             t.usd += usd
